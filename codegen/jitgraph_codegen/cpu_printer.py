@@ -1,0 +1,157 @@
+"""The loop IR as Python for Numba on the CPU.
+
+For `softmax(x)` of rows it prints
+
+    @njit(error_model="numpy", fastmath={"contract"})
+    def softmax_0(x, out, n1, lo, hi):
+        for i in range(lo, hi):
+            assume(i >= 0)
+            t0 = float32(-math.inf)
+            for j in range(n1):
+                t0 = maximum(t0, x[i, j])
+            ...
+
+and an adapter from the kernel ABI `(buffers, sizes, lo, hi)` to this function.  The first is all a person
+needs: it runs under Numba, and as plain Python with NUMBA_DISABLE_JIT=1.
+"""
+
+from __future__ import annotations
+
+import ast
+from . import printing as p
+from .loop_ir import Accumulate, Accumulator, For, Kernel, Let, Range, Stmt, Store
+from .source import Source
+
+MATH_MODULE = "jitgraph_codegen.loop_math"
+_DTYPES = (
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
+)  # fmt: skip
+_KNOWN = frozenset(("range", "abs", "max", "min", "bool", "math", "np", "lo", "hi"))
+
+
+def print_kernel(kernel: Kernel, doc: str, precise: bool) -> Source:
+    """Python source of a kernel. doc: what it computes; precise: no fused multiply-adds."""
+    body = [s for stmt in kernel.body for s in _statement(stmt)]
+    parameters = [b.name for b in kernel.buffers] + list(kernel.arguments_of_function)
+    local = _defined(kernel) | set(parameters)
+    used = set().union(*(p.names_in(s) for s in body))
+    dtypes = [d for d in _DTYPES if d in used - local]
+    functions = sorted(used - local - _KNOWN - set(_DTYPES))
+    fastmath = "" if precise else ', fastmath={"contract"}'
+    lines = ["import math", "", "import numpy as np", "from numba import njit"]
+    if functions:
+        lines.append(f"from {MATH_MODULE} import {', '.join(functions)}")
+    lines.append("")
+    lines += [f"{d} = np.{d}" for d in dtypes]
+    lines += ["", "", f'@njit(error_model="numpy"{fastmath})']
+    lines.append(f"def {kernel.name}({', '.join([*parameters, 'lo', 'hi'])}):")
+    lines += [f"    {line}".rstrip() for line in _docstring(doc)]
+    lines += [f"    {line}" for line in p.unparsed(body).splitlines()]
+    return Source(kernel.name, "\n".join(lines) + "\n", _adapter(kernel))
+
+
+def _docstring(doc: str) -> list[str]:
+    lines = doc.splitlines()
+    if len(lines) == 1:
+        return [f'"""{doc}"""']
+    return ['"""' + lines[0], *lines[1:], '"""']
+
+
+def _defined(kernel: Kernel) -> set[str]:
+    names: set[str] = set()
+
+    def visit(body: tuple[Stmt, ...]) -> None:
+        for stmt in body:
+            match stmt:
+                case Let(name, _):
+                    names.add(name)
+                case Accumulator(name, _, _):
+                    names.update((name, f"{name}_at"))
+                case For(index, _, inner) | Range(index, inner):
+                    names.add(index)
+                    visit(inner)
+
+    visit(kernel.body)
+    return names
+
+
+def _statement(stmt: Stmt) -> list[ast.stmt]:
+    match stmt:
+        case Range(index, body):
+            inner = [s for b in body for s in _statement(b)]
+            # without it Numba's wraparound of negative indices keeps a loop of one axis scalar
+            positive = ast.Compare(p.name(index), [ast.GtE()], [ast.Constant(0)])
+            inner.insert(0, ast.Expr(p.call("assume", positive)))
+            return [p.loop(index, [p.name("lo"), p.name("hi")], inner)]
+        case For(index, extent, body):
+            return [p.loop(index, [p.extent(extent)], [s for b in body for s in _statement(b)])]
+        case Let(name, value):
+            return [p.assign(name, p.expression(value))]
+        case Accumulator(name, combine, dtype):
+            start = [p.assign(name, p.neutral(combine, dtype))]
+            return start + ([p.assign(f"{name}_at", ast.Constant(0))] if combine.startswith("arg") else [])
+        case Accumulate():
+            return _accumulate(stmt)
+        case Store(buffer, index, value):
+            return [p.assign(p.subscript(buffer.name, index, store=True), p.expression(value))]
+    raise TypeError(f"no statement: {stmt!r}")
+
+
+_UPDATES = {
+    "max": "maximum(x, y)", "min": "minimum(x, y)", "any": "x | y", "all": "x & y",
+}  # fmt: skip
+
+
+def _accumulate(stmt: Accumulate) -> list[ast.stmt]:
+    value, dtype = p.expression(stmt.value), stmt.value.dtype
+    if stmt.combine in ("argmax", "argmin"):
+        return _argument(stmt, value)
+    if stmt.combine in ("sum", "prod"):
+        floating = dtype.startswith("float")
+        symbol = "+" if stmt.combine == "sum" else "*"
+        template = f"{'add' if symbol == '+' else 'mul'}_reassoc(x, y)" if floating else f"x {symbol} y"
+    else:
+        template = _UPDATES[stmt.combine]
+    updated = p._filled(template, [p.name(stmt.name), value], dtype)
+    if dtype in p.NARROW_INTEGERS:
+        updated = p.call(dtype, updated)
+    return [p.assign(stmt.name, updated)]
+
+
+def _argument(stmt: Accumulate, value: ast.expr) -> list[ast.stmt]:
+    """`if v > best or (v != v and best == best): best, best_at = v, at`: the first NaN wins."""
+    assert stmt.at is not None
+    sign = ">" if stmt.combine == "argmax" else "<"
+    test = f"x {sign} y"
+    if stmt.value.dtype.startswith("float"):
+        test += " or (x != x and y == y)"
+    candidate = f"{stmt.name}_new"
+    better = p._filled(test, [p.name(candidate), p.name(stmt.name)], stmt.value.dtype)
+    take = [
+        p.assign(stmt.name, p.name(candidate)),
+        p.assign(f"{stmt.name}_at", p.expression(stmt.at)),
+    ]
+    return [p.assign(candidate, value), ast.If(better, take, [])]
+
+
+def _adapter(kernel: Kernel) -> str:
+    """`entry(buffers, sizes, lo, hi)`: arrays made from raw pointers, then the kernel called."""
+    position = {name: f"sizes[{k}]" for k, name in enumerate(kernel.arguments)}
+
+    def size(value: int | str) -> str:
+        return str(value) if isinstance(value, int) else position[value]
+
+    lines = ["@entry_point", "def entry(buffers, sizes, lo, hi):"]
+    for k, buffer in enumerate(kernel.buffers):
+        shape = "".join(f"{size(d)}, " for d in buffer.shape)
+        strides = "".join(f"{position[s]}, " for s in buffer.strides) if buffer.layout == "A" else ""
+        layout = f", ({strides})" if strides else ""
+        view = f"array_view(buffers, {k}, np.{_numpy_name(buffer.dtype)}, ({shape}){layout})"
+        lines.append(f"    {buffer.name} = {view}")
+    arguments = [b.name for b in kernel.buffers] + [position[s] for s in kernel.arguments_of_function]
+    lines.append(f"    {kernel.name}({', '.join([*arguments, 'lo', 'hi'])})")
+    return "\n".join(lines) + "\n"
+
+
+def _numpy_name(dtype: str) -> str:
+    return "bool_" if dtype == "bool" else dtype

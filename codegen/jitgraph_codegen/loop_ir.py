@@ -1,0 +1,297 @@
+"""The loop IR: a nest of loops over buffers, before it is Python.
+
+    kernel ::= Kernel(name, buffers, sizes, extent, body)
+    buffer ::= Buffer(name, dtype, shape, layout, role)
+    stmt   ::= Range(index, body)                 the outermost loop; runs over a part [lo, hi) of its extent
+             | For(index, extent, body)           a loop run whole
+             | Let(name, value)                   a scalar, assigned once
+             | Accumulator(name, combine, dtype)  starts at the neutral element of `combine`
+             | Accumulate(name, combine, value, at)
+             | Store(buffer, index, value)
+    expr   ::= Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Cast(value, dtype)
+             | Apply(template, args, dtype)       Python over x, y, z, the positions of `args`
+    size   ::= int | name of a run-time int64 argument
+
+A kernel of no `Range` handles its extent of 1 in one go.  Dtypes are NumPy names ("float32").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Union
+
+Extent = Union[int, str]
+
+COMBINES = frozenset(("sum", "prod", "max", "min", "any", "all", "argmax", "argmin"))
+INDEX = "int64"
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One array argument. layout: "C", or "A" for explicit strides; role: "in" or "out"."""
+
+    name: str
+    dtype: str
+    shape: tuple[Extent, ...]
+    layout: str
+    role: str
+
+    @property
+    def strides(self) -> tuple[str, ...]:
+        """Names of the arguments that give the byte strides of a buffer of layout "A"."""
+        return tuple(f"{self.name}_stride{k}" for k in range(len(self.shape)))
+
+
+@dataclass(frozen=True)
+class Const:
+    value: bool | int | float
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Var:
+    name: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Load:
+    buffer: Buffer
+    index: tuple[Expr, ...]
+
+    @property
+    def dtype(self) -> str:
+        return self.buffer.dtype
+
+
+@dataclass(frozen=True)
+class Cast:
+    value: Expr
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Apply:
+    template: str
+    args: tuple[Expr, ...]
+    dtype: str
+
+
+Expr = Union[Const, Var, Load, Cast, Apply]
+
+
+@dataclass(frozen=True)
+class Let:
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True)
+class Accumulator:
+    name: str
+    combine: str
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Accumulate:
+    name: str
+    combine: str
+    value: Expr
+    at: Expr | None = None  # the position, for argmax and argmin
+
+
+@dataclass(frozen=True)
+class Store:
+    buffer: Buffer
+    index: tuple[Expr, ...]
+    value: Expr
+
+
+@dataclass(frozen=True)
+class For:
+    index: str
+    extent: Extent
+    body: tuple[Stmt, ...]
+
+
+@dataclass(frozen=True)
+class Range:
+    index: str
+    body: tuple[Stmt, ...]
+
+
+Stmt = Union[Let, Accumulator, Accumulate, Store, For, Range]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A loop nest; `extent` is that of its `Range`."""
+
+    name: str
+    buffers: tuple[Buffer, ...]
+    sizes: tuple[str, ...]
+    extent: Extent
+    body: tuple[Stmt, ...]
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of all int64 arguments: sizes, then the strides of buffers of layout "A"."""
+        return self.sizes + tuple(s for b in self.buffers if b.layout == "A" for s in b.strides)
+
+    @property
+    def arguments_of_function(self) -> tuple[str, ...]:
+        """The sizes that the loop nest names; the others only describe arrays."""
+        named = set(_sizes_named(self.body))
+        return tuple(s for s in self.sizes if s in named)
+
+    def verify(self) -> None:
+        """Raise ValueError unless names are defined before use, buffers declared and indices complete."""
+        _Verifier(self).block(self.body, {})
+
+
+def _sizes_named(body: tuple[Stmt, ...]) -> Iterator[str]:
+    for stmt in body:
+        if isinstance(stmt, For) and isinstance(stmt.extent, str):
+            yield stmt.extent
+        if isinstance(stmt, (For, Range)):
+            yield from _sizes_named(stmt.body)
+    stack = [e for s in body if not isinstance(s, (For, Range)) for e in expressions((s,))]
+    while stack:
+        expr = stack.pop()
+        if isinstance(expr, Var):
+            yield expr.name
+        stack.extend(children(expr))
+
+
+class _Verifier:
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.buffers = {b.name: b for b in kernel.buffers}
+        if len(self.buffers) != len(kernel.buffers):
+            self.fail("two buffers have one name")
+
+    def fail(self, why: str) -> None:
+        raise ValueError(f"kernel {self.kernel.name}: {why}")
+
+    def extent(self, extent: Extent) -> None:
+        if isinstance(extent, str) and extent not in self.kernel.sizes:
+            self.fail(f"{extent} is no size argument")
+
+    def block(self, body: tuple[Stmt, ...], outer: dict[str, str]) -> None:
+        scope = dict(outer)
+        for stmt in body:
+            match stmt:
+                case Range(index, inner):
+                    self.extent(self.kernel.extent)
+                    self.block(inner, scope | {index: INDEX})
+                case For(index, extent, inner):
+                    self.extent(extent)
+                    self.block(inner, scope | {index: INDEX})
+                case Let(name, value):
+                    self.expr(value, scope)
+                    if name in scope:
+                        self.fail(f"{name} is assigned twice")
+                    scope[name] = value.dtype
+                case Accumulator(name, combine, dtype):
+                    if combine not in COMBINES:
+                        self.fail(f"unknown combination {combine}")
+                    scope[name] = dtype
+                    if combine.startswith("arg"):
+                        scope[f"{name}_at"] = INDEX
+                case Accumulate(name, _, value, at):
+                    if name not in scope:
+                        self.fail(f"accumulator {name} is not declared")
+                    self.expr(value, scope)
+                    if at is not None:
+                        self.expr(at, scope)
+                case Store(buffer, index, value):
+                    self.access(buffer, index, scope)
+                    if buffer.role != "out":
+                        self.fail(f"{buffer.name} is written but is no output")
+                    if value.dtype != buffer.dtype:
+                        self.fail(f"{buffer.name} of {buffer.dtype} is given {value.dtype}")
+                    self.expr(value, scope)
+
+    def access(self, buffer: Buffer, index: tuple[Expr, ...], scope: dict[str, str]) -> None:
+        if self.buffers.get(buffer.name) != buffer:
+            self.fail(f"{buffer.name} is no declared buffer")
+        if len(index) != len(buffer.shape):
+            self.fail(f"{buffer.name} has {len(buffer.shape)} axes, not {len(index)}")
+        for i in index:
+            self.expr(i, scope)
+
+    def expr(self, expr: Expr, scope: dict[str, str]) -> None:
+        match expr:
+            case Var(name, dtype):
+                known = INDEX if name in self.kernel.sizes else scope.get(name)
+                if known != dtype:
+                    self.fail(f"{name} of {dtype} is " + (f"of {known}" if known else "not defined"))
+            case Load(buffer, index):
+                self.access(buffer, index, scope)
+            case Cast(value, _):
+                self.expr(value, scope)
+            case Apply(_, args, _):
+                for arg in args:
+                    self.expr(arg, scope)
+
+
+def children(expr: Expr) -> tuple[Expr, ...]:
+    match expr:
+        case Load(_, index):
+            return index
+        case Cast(value, _):
+            return (value,)
+        case Apply(_, args, _):
+            return args
+    return ()
+
+
+def rebuild(expr: Expr, change: Callable[[Expr], Expr]) -> Expr:
+    """The expression with `change` applied to its children."""
+    match expr:
+        case Load(buffer, index):
+            return Load(buffer, tuple(map(change, index)))
+        case Cast(value, dtype):
+            return Cast(change(value), dtype)
+        case Apply(template, args, dtype):
+            return Apply(template, tuple(map(change, args)), dtype)
+    return expr
+
+
+def expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
+    """The expressions of all statements, outermost ones only."""
+    for stmt in body:
+        match stmt:
+            case Let(_, value):
+                yield value
+            case Accumulate(_, _, value, at):
+                yield value
+                if at is not None:
+                    yield at
+            case Store(_, index, value):
+                yield from index
+                yield value
+            case For(_, _, inner) | Range(_, inner):
+                yield from expressions(inner)
+
+
+def map_expressions(body: tuple[Stmt, ...], change: Callable[[Expr], Expr]) -> tuple[Stmt, ...]:
+    """The statements with `change` applied to their outermost expressions."""
+    result: list[Stmt] = []
+    for stmt in body:
+        match stmt:
+            case Let():
+                result.append(replace(stmt, value=change(stmt.value)))
+            case Accumulate():
+                at = None if stmt.at is None else change(stmt.at)
+                result.append(replace(stmt, value=change(stmt.value), at=at))
+            case Store():
+                index = tuple(map(change, stmt.index))
+                result.append(replace(stmt, index=index, value=change(stmt.value)))
+            case For() | Range():
+                result.append(replace(stmt, body=map_expressions(stmt.body, change)))
+            case _:
+                result.append(stmt)
+    return tuple(result)

@@ -1,0 +1,171 @@
+"""The functions that generated loops call, under one name each.
+
+Vectorised elementary functions come from `vector_math`; here are NumPy's integer and division rules.  All of them are
+plain Python functions as well, so that generated code can be stepped through with NUMBA_DISABLE_JIT=1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from numba import njit
+from numba.core import types
+from numba.extending import lower_builtin, type_callable
+
+from .vector_math import (
+    add_reassoc,
+    arctan,
+    cos,
+    cosh,
+    erf,
+    exp,
+    exp2,
+    expm1,
+    log,
+    log1p,
+    log2,
+    log10,
+    maximum,
+    minimum,
+    mul_reassoc,
+    pow,
+    sigmoid,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
+
+__all__ = [
+    "add_reassoc", "arctan", "assume", "cos", "cosh", "erf", "exp", "exp2", "expm1", "float_floor_divide",
+    "float_remainder", "int_floor_divide", "int_fmod", "int_remainder", "left_shift", "log", "log10",
+    "log1p", "log2", "logaddexp", "maximum", "minimum", "mul_reassoc", "pow", "right_shift", "select",
+    "sigmoid", "sin", "sinh", "tan", "tanh",
+]  # fmt: skip
+
+
+def assume(condition: bool) -> None:
+    """Tell the compiler that this holds.  `assume(i >= 0)` spares each subscript the test for a negative index."""
+    assert condition
+
+
+@type_callable(assume)
+def _type_assume(context: Any) -> Callable[..., types.Type]:
+    return lambda condition: types.void
+
+
+@lower_builtin(assume, types.Boolean)
+def _lower_assume(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    builder.assume(args[0])
+    return context.get_dummy_value()
+
+
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """`x if condition else y` with both computed: no branch, so a loop around it vectorises."""
+    return x if condition else y
+
+
+@type_callable(select)
+def _type_select(context: Any) -> Callable[..., types.Type | None]:
+    def typer(condition: types.Type, x: types.Type, y: types.Type) -> types.Type | None:
+        first, second = types.unliteral(x), types.unliteral(y)
+        return first if first == second else None
+
+    return typer
+
+
+@lower_builtin(select, types.Boolean, types.Any, types.Any)
+def _lower_select(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    condition = context.cast(builder, args[0], signature.args[0], types.boolean)
+    x, y = (
+        context.cast(builder, value, given, signature.return_type)
+        for value, given in zip(args[1:], signature.args[1:], strict=True)
+    )
+    return builder.select(condition, x, y)
+
+
+_numpy = njit(error_model="numpy")
+
+
+@_numpy
+def int_floor_divide(x: Any, y: Any) -> Any:
+    """x // y rounded down; 0 where y is 0, and -x (which may wrap) where y is -1."""
+    if y == 0:
+        return x * 0
+    if y < 0 and y + 1 == 0:
+        return -x
+    return x // y
+
+
+@_numpy
+def int_remainder(x: Any, y: Any) -> Any:
+    """x % y with the sign of y; 0 where y is 0."""
+    if y == 0 or (y < 0 and y + 1 == 0):
+        return x * 0
+    return x % y
+
+
+@_numpy
+def int_fmod(x: Any, y: Any) -> Any:
+    """Remainder with the sign of x; 0 where y is 0."""
+    if y == 0 or (y < 0 and y + 1 == 0):
+        return x * 0
+    rest = x % y
+    if rest != 0 and (x < 0) != (y < 0):
+        return rest - y
+    return rest
+
+
+@_numpy
+def float_remainder(x: Any, y: Any) -> Any:
+    """fmod moved to the sign of y, as Python and NumPy define %; NaN where y is 0."""
+    if y == 0:
+        return math.nan * x
+    rest = math.fmod(x, y)
+    if rest == 0:
+        return math.copysign(rest, y)
+    if (y < 0) != (rest < 0):
+        return rest + y
+    return rest
+
+
+@_numpy
+def float_floor_divide(x: Any, y: Any) -> Any:
+    """floor(x / y) computed from the exact remainder, as NumPy computes it."""
+    if y == 0:
+        return x / y
+    rest = math.fmod(x, y)
+    quotient = (x - rest) / y
+    if rest != 0 and (y < 0) != (rest < 0):
+        quotient -= 1
+    if quotient == 0:
+        return math.copysign(quotient, x / y)
+    whole = math.floor(quotient) if abs(quotient) < 9e15 else quotient
+    if quotient - whole > 0.5:
+        whole += 1
+    return whole
+
+
+@_numpy
+def left_shift(x: Any, y: Any) -> Any:
+    """x << y; 0 once all bits are gone."""
+    return x << y if 0 <= y < 64 else x * 0
+
+
+@_numpy
+def right_shift(x: Any, y: Any) -> Any:
+    """x >> y; the sign's bit once all others are gone."""
+    if 0 <= y < 64:
+        return x >> y
+    return x * 0 - (x < 0)
+
+
+@_numpy
+def logaddexp(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y)) without overflow."""
+    if x == y:
+        return x + log(y - y + 2) if x - x == 0 else x
+    top = maximum(x, y)
+    return top + log1p(exp(minimum(x, y) - top))

@@ -1,0 +1,45 @@
+"""Generated source into object code.  The only module that imports Numba, and only on a cache miss."""
+
+from __future__ import annotations
+
+import linecache
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numba import types
+
+from .source import Source
+from .vector_math import array_view
+
+_ABI = types.void(
+    types.CPointer(types.voidptr), types.CPointer(types.int64), types.int64, types.int64
+)
+
+
+@dataclass(frozen=True)
+class ObjectCode:
+    data: bytes
+    symbol: str
+
+
+def compile_source(source: Source) -> ObjectCode:
+    """Machine code for this processor from a kernel's module and adapter."""
+    namespace: dict[str, Any] = {"__name__": f"jitgraph_generated.{source.name}"}
+    filename = f"<jitgraph {source.name}>"
+    register_source(filename, source.module)
+    exec(compile(source.module, filename, "exec"), namespace)
+    namespace |= {"entry_point": _entry_point, "array_view": array_view, "np": np}
+    exec(compile(source.adapter, f"<jitgraph adapter of {source.name}>", "exec"), namespace)
+    compiled = namespace["entry"]
+    return ObjectCode(compiled._library._get_compiled_object(), compiled.native_name)
+
+
+def _entry_point(function: Any) -> Any:
+    return numba.cfunc(_ABI, error_model="numpy", no_cpython_wrapper=True)(function)
+
+
+def register_source(filename: str, text: str) -> None:
+    """Let tracebacks and debuggers show generated code."""
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)

@@ -1,0 +1,226 @@
+"""Passes over the loop IR, `Kernel -> Kernel`, each leaving every stored value as it was."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from .loop_ir import (
+    INDEX,
+    Buffer,
+    Cast,
+    Const,
+    Expr,
+    Extent,
+    For,
+    Kernel,
+    Let,
+    Load,
+    Range,
+    Stmt,
+    Store,
+    Var,
+    children,
+    expressions,
+    map_expressions,
+    rebuild,
+)
+
+LONGEST_INLINE = 6  # operations in one printed expression
+
+
+def optimise(kernel: Kernel) -> Kernel:
+    """All passes, in order."""
+    return inline_lets(collapse(kernel))
+
+
+def walk(expr: Expr) -> Iterator[Expr]:
+    yield expr
+    for child in children(expr):
+        yield from walk(child)
+
+
+def inline_lets(kernel: Kernel) -> Kernel:
+    """Write a scalar where it is used, if that is once, in the same block, and stays readable."""
+    uses = Counter(e.name for top in expressions(kernel.body) for e in walk(top) if isinstance(e, Var))
+    return replace(kernel, body=_inlined(kernel.body, uses))
+
+
+def _inlined(body: tuple[Stmt, ...], uses: Counter[str]) -> tuple[Stmt, ...]:
+    values: dict[str, Expr] = {}
+
+    def change(expr: Expr) -> Expr:
+        if isinstance(expr, Var) and expr.name in values:
+            return values.pop(expr.name)
+        return rebuild(expr, change)
+
+    kept: list[Stmt] = []
+    for position, stmt in enumerate(body):
+        if isinstance(stmt, (For, Range)):
+            kept.append(replace(stmt, body=_inlined(stmt.body, uses)))
+            continue
+        (changed,) = map_expressions((stmt,), change)
+        if isinstance(changed, Let) and _belongs_inline(changed, uses, body[position + 1 :]):
+            values[changed.name] = changed.value
+        else:
+            kept.append(changed)
+    return tuple(kept)
+
+
+def _belongs_inline(let: Let, uses: Counter[str], rest: tuple[Stmt, ...]) -> bool:
+    """A use in an inner loop would be computed anew at each step, one after a store might see it."""
+    if isinstance(let.value, (Const, Var)):
+        return uses[let.name] <= 1
+    operations = sum(not isinstance(e, (Var, Const, Load)) for e in walk(let.value))
+    if uses[let.name] != 1 or operations > LONGEST_INLINE:
+        return False
+    for stmt in rest:
+        if isinstance(stmt, (For, Range)):
+            return False
+        (top,) = [list(expressions((stmt,)))]
+        if any(isinstance(e, Var) and e.name == let.name for t in top for e in walk(t)):
+            return True
+        if isinstance(stmt, Store):
+            return False
+    return False
+
+
+def collapse(kernel: Kernel) -> Kernel:
+    """Two loops that walk adjacent axes of every buffer together become one.
+
+    That is legal where each access has both indices side by side, over axes of just these extents in C order, or has
+    neither; the kernel then takes the product as a size.
+    """
+    while (merged := _collapse_outermost(kernel)) is not None:
+        kernel = merged
+    return kernel
+
+
+def _collapse_outermost(kernel: Kernel) -> Kernel | None:
+    if len(kernel.body) != 1 or not isinstance(outer := kernel.body[0], Range):
+        return None
+    if len(outer.body) != 1 or not isinstance(inner := outer.body[0], For):
+        return None
+    first, second = Var(outer.index, INDEX), Var(inner.index, INDEX)
+    accesses = [
+        (e.buffer, e.index) for top in expressions(inner.body) for e in walk(top) if isinstance(e, Load)
+    ]
+    accesses += [(s.buffer, s.index) for s in _stores(inner.body)]
+    joined: dict[str, int] = {}
+    for buffer, index in accesses:
+        position = _adjacent(buffer, index, first, second, (kernel.extent, inner.extent))
+        if position is None or joined.setdefault(buffer.name, position) != position:
+            return None
+    if _used_as_value(inner.body, first, second):
+        return None
+    return _merge(kernel, outer, inner, joined)
+
+
+def _stores(body: tuple[Stmt, ...]) -> Iterator[Store]:
+    for stmt in body:
+        if isinstance(stmt, Store):
+            yield stmt
+        elif isinstance(stmt, (For, Range)):
+            yield from _stores(stmt.body)
+
+
+_UNUSED = -1
+
+
+def _adjacent(
+    buffer: Buffer, index: tuple[Expr, ...], first: Var, second: Var, extents: tuple[Extent, Extent]
+) -> int | None:
+    """Where both indices stand side by side, `_UNUSED` where neither occurs, None otherwise."""
+    mentioned = [k for k, i in enumerate(index) if any(e in (first, second) for e in walk(i))]
+    if not mentioned:
+        return _UNUSED
+    k = mentioned[0]
+    if mentioned != [k, k + 1] or (index[k], index[k + 1]) != (first, second):
+        return None
+    return k if buffer.layout == "C" and buffer.shape[k : k + 2] == extents else None
+
+
+def _used_as_value(body: tuple[Stmt, ...], first: Var, second: Var) -> bool:
+    """Whether an index enters arithmetic outside of subscripts."""
+
+    def outside(expr: Expr) -> bool:
+        if isinstance(expr, Load):
+            return False
+        return expr in (first, second) or any(map(outside, children(expr)))
+
+    for stmt in body:
+        values = [stmt.value] if isinstance(stmt, Store) else list(expressions((stmt,)))
+        if isinstance(stmt, (For, Range)):
+            if _used_as_value(stmt.body, first, second):
+                return True
+        elif any(map(outside, values)):
+            return True
+    return False
+
+
+def _merge(kernel: Kernel, outer: Range, inner: For, joined: dict[str, int]) -> Kernel:
+    extent, size = _product(kernel.extent, inner.extent)
+    renamed: dict[str, Buffer] = {}
+    for buffer in kernel.buffers:
+        k = joined.get(buffer.name, _UNUSED)
+        shape = buffer.shape if k == _UNUSED else (*buffer.shape[:k], extent, *buffer.shape[k + 2 :])
+        renamed[buffer.name] = replace(buffer, shape=shape)
+
+    def shortened(buffer: Buffer, index: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        k = joined[buffer.name]
+        return index if k == _UNUSED else (*index[:k], Var(outer.index, INDEX), *index[k + 2 :])
+
+    def change(expr: Expr) -> Expr:
+        if isinstance(expr, Load):
+            return Load(renamed[expr.buffer.name], tuple(map(change, shortened(expr.buffer, expr.index))))
+        return rebuild(expr, change)
+
+    def changed(body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        result: list[Stmt] = []
+        for stmt in body:
+            if isinstance(stmt, Store):
+                index = tuple(map(change, shortened(stmt.buffer, stmt.index)))
+                result.append(Store(renamed[stmt.buffer.name], index, change(stmt.value)))
+            elif isinstance(stmt, (For, Range)):
+                result.append(replace(stmt, body=changed(stmt.body)))
+            else:
+                result.extend(map_expressions((stmt,), change))
+        return tuple(result)
+
+    sizes = kernel.sizes if size is None or size in kernel.sizes else (*kernel.sizes, size)
+    body = (Range(outer.index, changed(inner.body)),)
+    return _without_unused_sizes(Kernel(kernel.name, tuple(renamed.values()), sizes, extent, body))
+
+
+def _product(a: Extent, b: Extent) -> tuple[Extent, str | None]:
+    """The joined extent; a new size is named by its factors, as in `n0*n1`."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b, None
+    name = f"{a}x{b}" if isinstance(a, str) else f"{b}x{a}"
+    return name, name
+
+
+def _without_unused_sizes(kernel: Kernel) -> Kernel:
+    used: set[Extent] = {kernel.extent}
+    for buffer in kernel.buffers:
+        used.update(buffer.shape)
+    used.update(_extents(kernel.body))
+    used.update(e.name for top in expressions(kernel.body) for e in walk(top) if isinstance(e, Var))
+    return replace(kernel, sizes=tuple(s for s in kernel.sizes if s in used))
+
+
+def _extents(body: tuple[Stmt, ...]) -> Iterator[Extent]:
+    for stmt in body:
+        if isinstance(stmt, For):
+            yield stmt.extent
+        if isinstance(stmt, (For, Range)):
+            yield from _extents(stmt.body)
+
+
+def factors(size: str) -> tuple[str, ...]:
+    """The sizes whose product a collapsed size is."""
+    return tuple(size.split("x"))
+
+
+__all__ = ["Cast", "collapse", "factors", "inline_lets", "optimise", "walk"]

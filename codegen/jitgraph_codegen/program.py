@@ -1,0 +1,137 @@
+"""Programs: the kernels and library calls of one graph in order, as Python text that can be kept.
+
+    def program(x, b):
+        s0, s1 = x.shape
+        out = empty((s0, s1), float32)
+        gelu_0((x, b, out), (s0*s1, s1), s0, s0*s1)
+        return (out,)
+
+The text is the program; loading it needs its kernels' machine code and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from . import store
+from .source import Source
+from .machine_code import MachineCode, machine_name
+from .runtime import LoadedKernel
+
+VERSION = "1"  # of the generated code's conventions; part of every key
+
+
+@dataclass(frozen=True)
+class KernelSource:
+    """A kernel as it is kept in a program: its text, and what a launch needs to know."""
+
+    name: str
+    module: str
+    adapter: str
+    buffers: int
+    sizes: int
+
+    @property
+    def key(self) -> str:
+        return store.key("kernel", VERSION, self.module, self.adapter, machine_name(), _compiler())
+
+    @property
+    def source(self) -> Source:
+        return Source(self.name, self.module, self.adapter)
+
+
+@dataclass(frozen=True)
+class ProgramSource:
+    """The text of a program and of its kernels."""
+
+    driver: str
+    kernels: tuple[KernelSource, ...]
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @staticmethod
+    def from_json(data: bytes) -> ProgramSource:
+        fields = json.loads(data)
+        return ProgramSource(fields["driver"], tuple(KernelSource(**k) for k in fields["kernels"]))
+
+
+@dataclass
+class Counters:
+    """What happened in this process; shown by `cache_info`."""
+
+    compiled: int = 0  # kernels that Numba compiled
+    loaded: int = 0  # kernels whose machine code came from disk
+    shared: int = 0  # kernels that were in memory already
+
+
+counters = Counters()
+_loaded: dict[str, MachineCode] = {}
+
+
+def _compiler() -> str:
+    from importlib.metadata import version
+
+    return f"numba {version('numba')} numpy {np.__version__}"
+
+
+def machine_code(kernel: KernelSource) -> MachineCode:
+    """The kernel's code: from memory, from disk, or compiled now and kept in both."""
+    key = kernel.key
+    if key in _loaded:
+        counters.shared += 1
+        return _loaded[key]
+    found = store.read(key, "kernel")
+    if found is not None:
+        counters.loaded += 1
+        code = MachineCode(found[1], found[0]["symbol"])
+    else:
+        from .numba_compile import compile_source
+
+        compiled = compile_source(kernel.source)
+        counters.compiled += 1
+        store.write(key, "kernel", {"symbol": compiled.symbol, "name": kernel.name}, compiled.data)
+        code = MachineCode(compiled.data, compiled.symbol)
+    _loaded[key] = code
+    return code
+
+
+def forget_machine_code() -> None:
+    """Drop kernels from memory; code that no program uses is freed."""
+    _loaded.clear()
+
+
+def load(
+    source: ProgramSource,
+    operations: Mapping[str, Callable[..., Any]],
+    parallel: bool,
+    launcher: Callable[[KernelSource], Callable[..., None]] | None = None,
+) -> Callable[..., tuple[Any, ...]]:
+    """The program as a callable of arrays.
+
+    operations: the library functions its text names.
+    launcher: makes the callable of a kernel; machine code on the CPU unless given.
+    """
+    namespace: dict[str, Any] = {"empty": np.empty, "asarray": np.asarray, **operations}
+    namespace |= {d: np.dtype(d) for d in _DTYPES}
+    for kernel in source.kernels:
+        if launcher is not None:
+            namespace[kernel.name] = launcher(kernel)
+        else:
+            namespace[kernel.name] = LoadedKernel(
+                kernel.name, machine_code(kernel), kernel.buffers, kernel.sizes, parallel
+            )
+    exec(compile(source.driver, "<jitgraph program>", "exec"), namespace)
+    program: Callable[..., tuple[Any, ...]] = namespace["program"]
+    return program
+
+
+_DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
+    "float32", "float64",
+)  # fmt: skip

@@ -1,0 +1,785 @@
+"""Elementary functions that LLVM's loop vectoriser turns into full SIMD code.
+
+Each public function is an ordinary Python function (NumPy does the work when it is called from the
+interpreter) which Numba lowers to straight-line LLVM IR: no branch, no call, no table, hence a loop
+around it vectorises.  Numba adds the ``fastmath`` flags of a kernel to operations without any, so
+the formulas give each its own: ``contract`` where a product and a sum may fuse into one FMA (it is
+all the same if not), and ``arcp``, which means nothing outside a division, elsewhere.  Calls
+of intrinsics get the flags regardless: kernels should ask for ``contract`` at most.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import lower_builtin, type_callable
+from numba.np.arrayobj import make_array, populate_array
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split()))
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """A floating-point format and the constants that the formulas take in it.
+
+    Constants named ``_HI`` end in enough zero bits for their product with any exponent (or, for pi,
+    with a quotient below 2**20) to be exact.  Polynomials start from the highest power.
+    """
+
+    type: ir.Type
+    integer: ir.IntType
+    mantissa: int  # stored bits
+    bias: int
+    exp_limit: float  # beyond +-exp_limit, exp is certainly 0 or infinity
+    erf_limit: float  # beyond erf_limit, erf is certainly 1
+    split_mask: int  # clears the lower half of the significand
+    ln2: tuple[float, float]
+    log_scale: dict[int, tuple[float, float]]  # 1/ln(base)
+    log10_2: tuple[float, float]
+    exp: Sequence[float]  # (e**r - 1 - r) / r**2 for abs(r) <= ln(2)/2
+    log: Sequence[float]  # (log(1 + f) - f + f**2/2) / s - f**2/2 over s**2; s = f / (2 + f)
+    sin: Sequence[float]  # (sin(r) - r) / r**3 over r**2; abs(r) <= pi/2
+    cos: Sequence[float]  # (cos(r) - 1 + r**2/2) / r**4 over r**2; abs(r) <= pi/4
+    atan: Sequence[float]  # (atan(r) - r) / r**3 over r**2; abs(r) <= tan(pi/8)
+    tanh: Sequence[float]  # (tanh(r) - r) / r**3 over r**2; abs(r) <= 0.55
+    sinh: Sequence[float]  # (sinh(r) - r) / r**3 over r**2; abs(r) <= 1
+    erf: Sequence[float]  # erf(r)/r - 1 over r**2; abs(r) <= 1
+    erfcx: Sequence[float]  # exp(r**2) * erfc(r) over 1 / (r + 2); 1 <= r <= 6 (4 in float32)
+
+    @property
+    def shifter(self) -> float:
+        """Adding this number rounds a moderate number to an integer, found in the low bits."""
+        return 1.5 * 2.0**self.mantissa
+
+    @property
+    def smallest_normal(self) -> float:
+        return 2.0 ** (1 - self.bias)
+
+
+DOUBLE = Real(
+    type=ir.DoubleType(),
+    integer=ir.IntType(64),
+    mantissa=52,
+    bias=1023,
+    exp_limit=800.0,
+    erf_limit=6.0,
+    split_mask=0xFFFFFFFF00000000,
+    ln2=(6.93147180369123816490e-01, 1.90821492927058770002e-10),
+    log_scale={
+        2: (1.44269504072144627571e00, 1.67517131648865118353e-10),
+        10: (4.34294481878168880939e-01, 2.50829467116452752298e-11),
+    },
+    log10_2=(3.01029995663611771306e-01, 3.69423907715893078616e-13),
+    exp=_numbers(
+        """
+        2.09147553258932e-09 2.5105312729622103e-08 2.755727347871858e-07
+        2.755725517000089e-06 2.480158732567746e-05 0.0001984126987500228
+        0.0013888888888883711 0.008333333333326084 0.04166666666666667 0.1666666666666667 0.5
+        """
+    ),
+    log=_numbers(
+        """
+        0.14798198605116586 0.15313837699209373 0.1818357216161805 0.22222198432149784
+        0.2857142874366239 0.3999999999940942 0.6666666666666735
+        """
+    ),
+    sin=_numbers(
+        """
+        2.731365867494017e-15 -7.643963965925357e-13 1.6058977114074673e-10
+        -2.505210761393476e-08 2.7557319219139183e-06 -0.00019841269841254885
+        0.008333333333333316 -0.16666666666666666
+        """
+    ),
+    cos=_numbers(
+        """
+        -1.138254464534925e-11 2.087614504941318e-09 -2.755731726587808e-07
+        2.48015872987544e-05 -0.0013888888888887389 0.041666666666666664
+        """
+    ),
+    atan=_numbers(
+        """
+        -0.019162068915902573 0.03921955253255129 -0.05085030492810941 0.058580687568615106
+        -0.06664502215671447 0.07692182535116648 -0.09090904549884611 0.11111111014561013
+        -0.14285714284657894 0.1999999999999548 -0.3333333333333333
+        """
+    ),
+    tanh=_numbers(
+        """
+        -2.060276537636634e-05 8.511313685577672e-05 -0.0002346347410887237
+        0.0005889360520074057 -0.001455661830100716 0.003592110378689024 -0.008863234397814355
+        0.021869488493666944 -0.053968253967434016 0.13333333333332714 -0.3333333333333333
+        """
+    ),
+    sinh=_numbers(
+        """
+        7.746178593018827e-13 1.6057679623801638e-10 2.5052117695907823e-08
+        2.7557319191381816e-06 0.00019841269841324198 0.008333333333333299 0.16666666666666666
+        """
+    ),
+    erf=_numbers(
+        """
+        5.957176147748911e-11 -1.1372848856791674e-09 1.4659775274047436e-08
+        -1.6350312701054695e-07 1.6461000484121368e-06 -1.4925595266831182e-05
+        0.0001205533111164271 -0.000854832698083379 0.0052239776248180145
+        -0.026866170645076792 0.11283791670954879 -0.3761263890318375 0.1283791670955126
+        """
+    ),
+    erfcx=_numbers(
+        """
+        1051.4775993545124 -3802.3193399400056 6141.244973872164 -5751.745781926398
+        3393.7192897611894 -1304.8727117633393 356.0254348102813 -86.0235241240357
+        12.469269695695969 1.112927254027886 2.965062607613792 1.9650380653313524
+        1.1288205669506493 0.5641771458640458 1.6242284740077591e-07
+        """
+    ),
+)
+
+SINGLE = Real(
+    type=ir.FloatType(),
+    integer=ir.IntType(32),
+    mantissa=23,
+    bias=127,
+    exp_limit=120.0,
+    erf_limit=4.0,
+    split_mask=0xFFFFF000,
+    ln2=(6.9313812256e-01, 9.0580006145e-06),
+    log_scale={2: (1.4423828125, 0.00031222839606925845), 10: (0.4342041015625, 9.03803375e-05)},
+    log10_2=(0.301025390625, 4.605039066518657e-06),
+    exp=_numbers(
+        """
+        0.0013926250394433737 0.00836323294788599 0.04166655242443085 0.16666576266288757 0.5
+        """
+    ),
+    log=_numbers("0.24279078841 0.28498786688 0.40000972152 0.66666662693"),
+    sin=_numbers(
+        """
+        -2.4079236382590352e-08 2.753642320385552e-06 -0.00019841085304506123
+        0.00833333283662796 -0.1666666716337204
+        """
+    ),
+    cos=_numbers("2.4547689463361166e-05 -0.0013888301327824593 0.0416666641831398"),
+    atan=_numbers(
+        """
+        -0.06449835002422333 0.10743099451065063 -0.14263896644115448 0.19999538362026215
+        -0.3333333134651184
+        """
+    ),
+    tanh=_numbers(
+        """
+        -0.00661022774875164 0.021309388801455498 -0.05390942841768265 0.13333113491535187
+        -0.3333333134651184
+        """
+    ),
+    sinh=_numbers(
+        """
+        2.806280235745362e-06 0.00019838102161884308 0.008333339355885983 0.1666666716337204
+        """
+    ),
+    erf=_numbers(
+        """
+        7.875874871388078e-05 -0.000801686430349946 0.005189087241888046 -0.02685421146452427
+        0.11283594369888306 -0.3761262595653534 0.12837916612625122
+        """
+    ),
+    erfcx=_numbers(
+        """
+        -7.001463413238525 9.671553611755371 -0.2414335012435913 1.5148457288742065
+        0.5288647413253784 0.0013318622950464487
+        """
+    ),
+)
+
+PI = (3.1415926534682512, 1.2154201012607932e-10, 4.044532497591901e-21)
+HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
+# (atanh(s)/s - 1 - z/3) / z**2 over z = s**2; abs(s) <= 3 - sqrt(8)
+LOG_SERIES = _numbers(
+    """
+    0.058621635304233734 0.05853063232281699 0.0666740439940617 0.0769229744350359
+    0.09090909168049924 0.11111111110826383 0.14285714285714685 0.2
+    """
+)
+THIRD = (0.3333333333333333, 1.850371707708594e-17)
+# Beyond this magnitude, sin, cos and tan give NaN.  float32 is within 2 ULP up to 2**30, float64 up
+# to 2**22 (both up to 2**20 without FMA); from there on, float64 is within 2**-52.
+ANGLE_LIMIT = 2.0**33
+
+Operator = Callable[["Value", "Value | float"], "Value"]
+
+
+def _arithmetic(name: str) -> tuple[Operator, Operator]:
+    def append(self: Value, left: ir.Value, right: ir.Value) -> Value:
+        if isinstance(left.type, ir.IntType):
+            return self._wrap(getattr(self.builder, name)(left, right))
+        operation = getattr(self.builder, f"f{name}")
+        return self._wrap(operation(left, right, flags=("contract",)))
+
+    return (
+        lambda self, other: append(self, self.ir, self._raw(other)),
+        lambda self, other: append(self, self._raw(other), self.ir),
+    )
+
+
+def _bitwise(name: str) -> Operator:
+    return lambda self, other: self._wrap(getattr(self.builder, name)(self.ir, self._raw(other)))
+
+
+def _comparison(operator: str) -> Operator:
+    def compare(self: Value, other: Value | float) -> Value:
+        operands = operator, self.ir, self._raw(other)
+        if isinstance(self.ir.type, ir.IntType):
+            return self._wrap(self.builder.icmp_unsigned(*operands))
+        ordered = self.builder.fcmp_unordered if operator == "!=" else self.builder.fcmp_ordered
+        return self._wrap(ordered(*operands, flags=("arcp",)))
+
+    return compare
+
+
+class Value:
+    """An LLVM value under construction; operators append instructions."""
+
+    __slots__ = ("builder", "ir", "real")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder, self.ir = builder, value
+        self.real = DOUBLE if value.type in (DOUBLE.type, DOUBLE.integer) else SINGLE
+
+    def _wrap(self, value: ir.Value) -> Value:
+        return Value(self.builder, value)
+
+    def _raw(self, operand: Value | float) -> ir.Value:
+        return operand.ir if isinstance(operand, Value) else ir.Constant(self.ir.type, operand)
+
+    __add__, __radd__ = _arithmetic("add")
+    __sub__, __rsub__ = _arithmetic("sub")
+    __mul__, __rmul__ = _arithmetic("mul")
+    __truediv__, __rtruediv__ = _arithmetic("div")
+    __and__, __or__, __xor__ = _bitwise("and_"), _bitwise("or_"), _bitwise("xor")
+    __lshift__, __rshift__ = _bitwise("shl"), _bitwise("lshr")  # AVX2 lacks the 64-bit ashr
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, ("<", "<=", ">", ">="))
+    __eq__, __ne__ = map(_comparison, ("==", "!="))  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+
+    def __neg__(self) -> Value:
+        return self._wrap(self.builder.fneg(self.ir, flags=("arcp",)))
+
+    def where(self, condition: Value, otherwise: Value | float) -> Value:
+        """This value where ``condition`` holds, and ``otherwise`` elsewhere."""
+        raw = self._raw(otherwise)
+        return self._wrap(self.builder.select(condition.ir, self.ir, raw))
+
+    def constant(self, number: float) -> Value:
+        return self._wrap(ir.Constant(self.ir.type, number))
+
+    def clamp(self, low: float, high: float) -> Value:
+        """Compares so that a NaN stays one, as one instruction of x86 each does."""
+        bounded = self.constant(low).where(self < low, self)
+        return bounded.constant(high).where(bounded > high, bounded)
+
+    def intrinsic(self, name: str, *others: Value | float) -> Value:
+        operands = [self.ir, *map(self._raw, others)]
+        function = self.builder.module.declare_intrinsic(
+            name, [self.ir.type], ir.FunctionType(self.ir.type, [o.type for o in operands])
+        )
+        return self._wrap(self.builder.call(function, operands, fastmath=("arcp",)))
+
+    def magnitude(self) -> Value:
+        return self.intrinsic("llvm.fabs")
+
+    def with_sign_of(self, other: Value) -> Value:
+        return self.intrinsic("llvm.copysign", other)
+
+    def times(self, other: Value) -> Value:
+        """A product that no later sum may swallow."""
+        return self._wrap(self.builder.fmul(self.ir, other.ir, flags=("arcp",)))
+
+    def bits(self) -> Value:
+        return self._wrap(self.builder.bitcast(self.ir, self.real.integer))
+
+    def float_from_bits(self) -> Value:
+        return self._wrap(self.builder.bitcast(self.ir, self.real.type))
+
+    def double(self) -> Value:
+        if self.real is DOUBLE:
+            return self
+        return self._wrap(self.builder.fpext(self.ir, DOUBLE.type))
+
+    def rounded_to(self, real: Real) -> Value:
+        if self.real is real:
+            return self
+        return self._wrap(self.builder.fptrunc(self.ir, real.type))
+
+    def polynomial(self, coefficients: Sequence[float]) -> Value:
+        total = self.constant(coefficients[0])
+        for coefficient in coefficients[1:]:
+            total = total * self + coefficient
+        return total
+
+
+def _pattern(real: Real, number: float) -> int:
+    """The bits of a floating-point constant."""
+    dtype = (np.float64, np.int64) if real is DOUBLE else (np.float32, np.int32)
+    return int(dtype[0](number).view(dtype[1]))
+
+
+def _nearest(x: Value) -> tuple[Value, Value]:
+    """The integer next to a moderate number, as a number and as an integer."""
+    shifted = x + x.real.shifter
+    return shifted - x.real.shifter, shifted.bits() - _pattern(x.real, x.real.shifter)
+
+
+def _two_sum(a: Value, b: Value) -> tuple[Value, Value]:
+    """The rounded sum and its error."""
+    total = a + b
+    rest = total - a
+    return total, (a - (total - rest)) + (b - rest)
+
+
+def _halves(a: Value) -> tuple[Value, Value]:
+    high = (a.bits() & 0xFFFFFFFFF8000000).float_from_bits()
+    return high, a - high
+
+
+def _two_product(a: Value, b: Value) -> tuple[Value, Value]:
+    """The rounded product and its error, in double precision and without FMA."""
+    product = a.times(b)
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    error = ((a_high * b_high - product) + a_high * b_low) + a_low * b_high
+    return product, error + a_low * b_low
+
+
+def _powers_of_two(n: Value) -> tuple[Value, Value, Value]:
+    """Two numbers of product 2**n, which may itself overflow, and the inverse of the second."""
+    real = n.real
+    biased = n + 2 * real.bias
+    half = biased >> 1
+    rest = biased - half
+    first, second, inverse = (
+        (i << real.mantissa).float_from_bits() for i in (half, rest, 2 * real.bias - rest)
+    )
+    return first, second, inverse
+
+
+def _reduce_exp(x: Value) -> tuple[Value, Value, Value]:
+    """k, r and the error of r in ``x = k * log(2) + r``, for a clamped x; k as an integer."""
+    high, low = x.real.ln2
+    k, n = _nearest(x * (1 / math.log(2)))
+    part, tail = x - k * high, k * low
+    r = part - tail
+    return n, r, (part - r) - tail
+
+
+def _exp_of_small(r: Value, error: Value | float = 0.0) -> Value:
+    rest = r * r * r.polynomial(r.real.exp)
+    return ((rest + error if isinstance(error, Value) else rest) + r) + 1.0
+
+
+def _exp(x: Value, offset: int = 0, more: Value | None = None) -> Value:
+    """exp(x + more) * 2**offset, where ``more`` is tiny."""
+    n, r, error = _reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
+    first, second, _ = _powers_of_two(n + offset)
+    return _exp_of_small(r if more is None else r + more, error) * first * second
+
+
+def _exp2(x: Value) -> Value:
+    limit = math.ceil(x.real.exp_limit / math.log(2))
+    x = x.clamp(-limit, limit)
+    k, n = _nearest(x)
+    first, second, _ = _powers_of_two(n)
+    return _exp_of_small((x - k) * math.log(2)) * first * second
+
+
+def _expm1(x: Value) -> Value:
+    n, r, error = _reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
+    first, second, inverse = _powers_of_two(n)
+    rest = r * r * r.polynomial(r.real.exp) + error
+    return ((rest * first + (r * first + (first - inverse))) * second).with_sign_of(x)
+
+
+def _decompose(x: Value) -> tuple[Value, Value]:
+    """k and m in ``x = 2**k * m`` with sqrt(1/2) <= m < sqrt(2), for finite x > 0."""
+    real = x.real
+    tiny = x < real.smallest_normal
+    bits = (x * 2.0 ** (real.mantissa + 2)).where(tiny, x).bits()
+    root = _pattern(real, math.sqrt(0.5))
+    shifted = bits + ((real.bias << real.mantissa) - root)
+    magic = 2.0**real.mantissa
+    biased = ((shifted >> real.mantissa) | _pattern(real, magic)).float_from_bits()
+    bias = x.constant(magic + real.bias + real.mantissa + 2).where(tiny, magic + real.bias)
+    significand = (shifted & ((1 << real.mantissa) - 1)) + root
+    return biased - bias, significand.float_from_bits()
+
+
+def _log_specials(x: Value, y: Value) -> Value:
+    """y = log(x) with the values at zero, below zero, at infinity and NaN put right."""
+    special = x.constant(-math.inf).where(x == 0.0, x.constant(math.nan).where(x < 0.0, x))
+    return y.where((x > 0.0) & (x < math.inf), special)
+
+
+def _log_tail(f: Value) -> tuple[Value, Value]:
+    """h and t in ``log(1 + f) = f - h + t``"""
+    half_square = 0.5 * f * f
+    s = f / (2.0 + f)
+    z = s * s
+    return half_square, s * (half_square + z * z.polynomial(f.real.log))
+
+
+def _log(x: Value) -> Value:
+    high, low = x.real.ln2
+    k, m = _decompose(x)
+    f = m - 1.0
+    half_square, tail = _log_tail(f)
+    return _log_specials(x, k * high - ((half_square - (tail + k * low)) - f))
+
+
+def _log1p(x: Value) -> Value:
+    high, low = x.real.ln2
+    u = 1.0 + x
+    k, m = _decompose(u)
+    lost = (1.0 - (u - x)).where(u >= 2.0, x - (u - 1.0)) / u
+    direct = (x > math.sqrt(0.5) - 1) & (x < math.sqrt(2) - 1)
+    f = x.where(direct, m - 1.0)
+    half_square, tail = _log_tail(f)
+    # k is 0 where `direct` holds, save for rounding next to its bounds.
+    k, lost = x.constant(0.0).where(direct, k), x.constant(0.0).where(direct, lost)
+    y = k * high - ((half_square - (tail + (k * low + lost))) - f)
+    return _log_specials(u, y).with_sign_of(x)
+
+
+def _log_of_base(base: int) -> Callable[[Value], Value]:
+    def formula(x: Value) -> Value:
+        high, low = x.real.log_scale[base]
+        k, m = _decompose(x)
+        f = m - 1.0
+        half_square, tail = _log_tail(f)
+        big = ((f - half_square).bits() & x.real.split_mask).float_from_bits()
+        small = ((f - big) - half_square) + tail
+        product = big * high
+        rest = (small + big) * low + small * high
+        if base == 10:
+            rest, k = k * x.real.log10_2[1] + rest, k * x.real.log10_2[0]
+        total = k + product
+        return _log_specials(x, total + (rest + ((k - total) + product)))
+
+    return formula
+
+
+def _reduce_angle(
+    x: Value, period: tuple[float, float, float], shift: float = 0.0
+) -> tuple[Value, Value, Value | None]:
+    """n, r and the error of r in ``x = (n - shift) * period + r`` with abs(r) <= period / 2.
+
+    Single precision takes double precision and two parts of pi: it bears larger x.
+    """
+    wide = x.double()
+    high, middle, low = period
+    k, n = _nearest(wide * (1.0 / (high + middle)) + shift)
+    k = k - shift
+    part, tail = wide - k * high, k * middle
+    if x.real is SINGLE:
+        return n, part - tail, None
+    r, error = _two_sum(part, -tail)
+    total = r - k * low
+    return n, total, ((r - total) - k * low) + error
+
+
+def _within_limit(x: Value, y: Value) -> Value:
+    return y.where(x.magnitude() <= ANGLE_LIMIT, math.nan)
+
+
+def _sin_of_small(real: Real, r: Value, error: Value | None) -> Value:
+    z = r * r
+    rest = r * z * z.polynomial(real.sin)
+    return r + (rest if error is None else rest + error * (1.0 - 0.5 * z))
+
+
+def _sine(x: Value, shift: float) -> Value:
+    """sin(x + shift * pi)"""
+    n, r, error = _reduce_angle(x, PI, shift)
+    sine = (_sin_of_small(x.real, r, error).bits() ^ (n << 63)).float_from_bits()
+    return _within_limit(x, sine.rounded_to(x.real))
+
+
+def _sin(x: Value) -> Value:
+    return x.where(x == 0.0, _sine(x, 0.0))
+
+
+def _cos(x: Value) -> Value:
+    return _sine(x, 0.5)
+
+
+def _tan(x: Value) -> Value:
+    n, r, error = _reduce_angle(x, HALF_PI)
+    sine = _sin_of_small(x.real, r, error)
+    z = r * r
+    half = 0.5 * z
+    one = 1.0 - half
+    rest = z * z * z.polynomial(x.real.cos)
+    if error is not None:
+        rest = rest + (((1.0 - one) - half) - r * error)
+    cosine = one + rest
+    even = (n & 1) == 0
+    ratio = sine.where(even, -cosine) / cosine.where(even, sine)
+    return x.where(x == 0.0, _within_limit(x, ratio.rounded_to(x.real)))
+
+
+def _arctan(x: Value) -> Value:
+    a = x.magnitude()
+    middle, large = a > math.tan(math.pi / 8), a > math.tan(3 * math.pi / 8)
+    numerator = x.constant(-1.0).where(large, (a - 1.0).where(middle, a))
+    denominator = a.where(large, (a + 1.0).where(middle, 1.0))
+
+    right = math.pi / 2  # in two parts: `right` rounded to the type, and the rest
+    right_high = right if x.real is DOUBLE else float(np.float32(right))
+    right_low = (right - right_high) + 6.123233995736766e-17
+    high = x.constant(right_high).where(large, x.constant(right_high / 2).where(middle, 0.0))
+    low = x.constant(right_low).where(large, x.constant(right_low / 2).where(middle, 0.0))
+    t = numerator / denominator
+    z = t * t
+    return (high + (t + (t * z * z.polynomial(x.real.atan) + low))).with_sign_of(x)
+
+
+def _odd_series(r: Value, coefficients: Sequence[float]) -> Value:
+    z = r * r
+    return r + r * z * z.polynomial(coefficients)
+
+
+def _tanh(x: Value) -> Value:
+    a = x.magnitude()
+    large = 1.0 - 2.0 / (_exp(2.0 * a) + 1.0)
+    return _odd_series(a, x.real.tanh).where(a < 0.55, large).with_sign_of(x)
+
+
+def _sinh(x: Value) -> Value:
+    a = x.magnitude()
+    half = _exp(a, -1)
+    return _odd_series(a, x.real.sinh).where(a < 1.0, half - 0.25 / half).with_sign_of(x)
+
+
+def _cosh(x: Value) -> Value:
+    half = _exp(x.magnitude(), -1)
+    return half + 0.25 / half
+
+
+def _sigmoid(x: Value) -> Value:
+    e = _exp(-x.magnitude())
+    inverse = 1.0 / (1.0 + e)
+    return inverse.where(x >= 0.0, e - e * (e * inverse))
+
+
+def _erf(x: Value) -> Value:
+    a = x.magnitude()
+    b = a.clamp(0.0, x.real.erf_limit)
+    large = 1.0 - _exp(-b * b) * (1.0 / (b + 2.0)).polynomial(x.real.erfcx)
+    small = a + a * (a * a).polynomial(x.real.erf)
+    return small.where(a < 1.0, large).with_sign_of(x)
+
+
+def _log_pair(x: Value) -> tuple[Value, Value]:
+    """log(x) of a double precision x >= 0 in two parts, to about 65 bits."""
+    k, m = _decompose(x)
+    f = m - 1.0
+    d = 2.0 + f
+    inverse = 1.0 / d
+    s = f * inverse
+    product, product_low = _two_product(s, d)
+    s_low = (((f - product) - product_low) - s * ((2.0 - d) + f)) * inverse
+    z, z_low = _two_product(s, s)
+    z_low = z_low + 2.0 * s * s_low
+    third, third_low = _two_product(z, z.constant(THIRD[0]))
+    third_low = third_low + (z_low * THIRD[0] + z * THIRD[1])
+    term = z * z * z.polynomial(LOG_SERIES)
+    total = third + term
+    total_low = ((third - total) + term) + third_low
+    cubic, cubic_low = _two_product(s, total)
+    cubic_low = cubic_low + (s * total_low + s_low * total)
+    half = s + cubic
+    half_low = ((s - half) + cubic) + (cubic_low + s_low)
+    high, low = _two_sum(k * DOUBLE.ln2[0], 2.0 * half)
+    low = low + (2.0 * half_low + k * DOUBLE.ln2[1])
+    return _log_specials(x, high), low
+
+
+def _pow(x: Value, y: Value) -> Value:
+    a = x.magnitude()
+    if x.real is SINGLE:
+        power = _exp(_log(a.double()) * y.double()).rounded_to(SINGLE)
+    else:
+        high, low = _log_pair(a)
+        exponent, rest = _two_product(high, y)
+        rest = (rest + low * y).where(exponent.magnitude() < DOUBLE.exp_limit, 0.0)
+        power = _exp(exponent, more=rest)
+    integral, half = y.intrinsic("llvm.rint"), 0.5 * y
+    odd = (integral == y) & (half.intrinsic("llvm.rint") != half)
+    power = power.with_sign_of(x).where(odd, power)
+    invalid = (x < 0.0) & (a < math.inf) & (integral != y)
+    power = x.constant(math.nan).where(invalid, power)
+    one = (x == 1.0) | (y == 0.0) | ((x == -1.0) & (y.magnitude() == math.inf))
+    return x.constant(1.0).where(one, power)
+
+
+def _same_real(first: types.Type, second: types.Type | None = None) -> types.Type | None:
+    same = first in (types.float32, types.float64) and second in (None, first)
+    return first if same else None
+
+
+def _same_number(first: types.Type, second: types.Type) -> types.Type | None:
+    number = isinstance(first, types.Integer | types.Boolean) or _same_real(first)
+    return first if number and first == second else None
+
+
+def _elementary(
+    name: str, reference: Callable[..., Any], formula: Callable[..., Value], arity: int = 1
+) -> Callable[..., Any]:
+    """A function that is ``reference`` when interpreted, and ``formula`` when Numba compiles it."""
+    if arity == 1:
+        function: Callable[..., Any] = lambda x: reference(x)  # noqa: E731
+        type_callable(function)(lambda context: lambda x: _same_real(x))
+    else:
+        function = lambda x, y: reference(x, y)  # noqa: E731
+        type_callable(function)(lambda context: lambda x, y: _same_real(x, y))
+    function.__name__ = function.__qualname__ = name
+
+    def lower(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> ir.Value:
+        return formula(*(Value(builder, operand) for operand in operands)).ir
+
+    for real in (types.float32, types.float64):
+        lower_builtin(function, *[real] * arity)(lower)
+    return function
+
+
+exp = _elementary("exp", np.exp, _exp)
+exp2 = _elementary("exp2", np.exp2, _exp2)
+expm1 = _elementary("expm1", np.expm1, _expm1)
+log = _elementary("log", np.log, _log)
+log2 = _elementary("log2", np.log2, _log_of_base(2))
+log10 = _elementary("log10", np.log10, _log_of_base(10))
+log1p = _elementary("log1p", np.log1p, _log1p)
+sin = _elementary("sin", np.sin, _sin)
+cos = _elementary("cos", np.cos, _cos)
+tan = _elementary("tan", np.tan, _tan)
+arctan = _elementary("arctan", np.arctan, _arctan)
+sinh = _elementary("sinh", np.sinh, _sinh)
+cosh = _elementary("cosh", np.cosh, _cosh)
+tanh = _elementary("tanh", np.tanh, _tanh)
+sigmoid = _elementary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), _sigmoid)
+erf = _elementary("erf", lambda x: type(x)(math.erf(x)), _erf)
+pow = _elementary("pow", np.power, _pow, arity=2)  # noqa: A001
+
+
+def _reassociating(name: str) -> Callable[..., ir.Value]:
+    def lower(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> ir.Value:
+        if isinstance(signature.return_type, types.Float):
+            return getattr(builder, "f" + name)(*operands, flags=("reassoc", "contract"))
+        return getattr(builder, name)(*operands)
+
+    return lower
+
+
+def _extremum(name: str, order: str) -> Callable[..., ir.Value]:
+    def lower(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> ir.Value:
+        left, right = operands
+        if isinstance(signature.return_type, types.Float):
+            extremum = Value(builder, left).intrinsic("llvm." + name, Value(builder, right)).ir
+            extremum.fastmath.add("nsz")  # zeros of either sign are equal
+            return extremum
+        signed = getattr(signature.return_type, "signed", False)
+        compare = builder.icmp_signed if signed else builder.icmp_unsigned
+        return builder.select(compare(order, left, right), left, right)
+
+    return lower
+
+
+def _lowered_numbers(lower: Callable[..., ir.Value]) -> Callable[[Any], Any]:
+    """Make Numba emit ``lower`` for a function of two numbers of the same type."""
+
+    def register(function: Any) -> Any:
+        type_callable(function)(lambda context: lambda a, b: _same_number(a, b))
+        for kind in (types.Float, types.Integer, types.Boolean):
+            lower_builtin(function, kind, kind)(lower)
+        return function
+
+    return register
+
+
+@_lowered_numbers(_reassociating("add"))
+def add_reassoc(a: Any, b: Any) -> Any:
+    """``a + b``, for the accumulator of a sum that may be taken in any order."""
+    return a + b
+
+
+@_lowered_numbers(_reassociating("mul"))
+def mul_reassoc(a: Any, b: Any) -> Any:
+    """``a * b``, for the accumulator of a product that may be taken in any order."""
+    return a * b
+
+
+@_lowered_numbers(_extremum("maximum", ">"))
+def maximum(a: Any, b: Any) -> Any:
+    return np.maximum(a, b)
+
+
+@_lowered_numbers(_extremum("minimum", "<"))
+def minimum(a: Any, b: Any) -> Any:
+    return np.minimum(a, b)
+
+
+def index(i: Any) -> Any:
+    """A subscript known not to be negative: ``a[index(i)]`` goes without Numba's wraparound."""
+    return i
+
+
+type_callable(index)(lambda context: lambda i: types.uintp)
+lower_builtin(index, types.Integer)(
+    lambda context, builder, signature, operands: context.cast(
+        builder, operands[0], signature.args[0], types.uintp
+    )
+)
+
+
+def array_view(buffers: Any, index: int, dtype: Any, shape: Any, strides: Any = None) -> Any:
+    """The memory at ``buffers[index]`` as an array, unchecked and uncounted.
+
+    Inside compiled code only.  ``strides`` count bytes; without them, the layout is C.
+    """
+    raise NotImplementedError("array_view belongs to compiled code")
+
+
+@type_callable(array_view)
+def _type_array_view(context: Any) -> Callable[..., types.Type]:
+    def typer(buffers: Any, index: Any, dtype: Any, shape: Any, strides: Any = None) -> types.Type:
+        layout: Any = "C" if strides is None or strides == types.none else "A"
+        return types.Array(dtype.dtype, len(shape), layout)
+
+    return typer
+
+
+def _lower_array_view(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> Any:
+    array_type = signature.return_type
+    buffers, index, _, shape = operands[:4]
+    array = make_array(array_type)(context, builder)
+    item = context.get_data_type(array_type.dtype)
+    itemsize = context.get_constant(types.intp, context.get_abi_sizeof(item))
+    dims = cgutils.unpack_tuple(builder, shape, array_type.ndim)
+    if array_type.layout == "A":
+        steps = cgutils.unpack_tuple(builder, operands[4], array_type.ndim)
+    else:
+        steps, step = [], itemsize
+        for dim in reversed(dims):
+            steps.insert(0, step)
+            step = builder.mul(step, dim)
+    pointer = builder.bitcast(builder.load(builder.gep(buffers, [index])), item.as_pointer())
+    populate_array(array, pointer, dims, steps, itemsize, meminfo=None)
+    return array._getvalue()
+
+
+_HEAD = (types.CPointer(types.voidptr), types.Integer, types.Any)
+lower_builtin(array_view, *_HEAD, types.BaseTuple)(_lower_array_view)
+lower_builtin(array_view, *_HEAD, types.BaseTuple, types.BaseTuple)(_lower_array_view)

@@ -1,0 +1,167 @@
+"""Reverse differentiation of graphs: a forward graph that keeps what a backward graph needs.
+
+The graph is replayed on tracers and walked backwards with the same gradient rules the tape uses.  Of the values the
+backward part reads, inputs and the results of reductions and library calls are kept; elementwise results and views are
+computed again, where they fuse with what reads them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .capture import Trace, Tracer
+from .errors import GradientError
+from .graph import INPUT, Graph, Node, reachable, sizes_assumed
+from .ops import Kind
+from .rewrite import simplify
+from .spec import Spec, dims
+from .vjp import cotangents
+
+
+@dataclass(frozen=True)
+class Differentiated:
+    """forward: outputs, then the residuals; backward: (residuals, cotangents) -> gradients.
+
+    A gradient is absent (its index not in `reached`) where no output depends on the input.
+    """
+
+    forward: Graph
+    backward: Graph
+    outputs: int
+    reached: tuple[int, ...]  # positions among the wanted inputs that have a gradient
+
+
+def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
+    """Split a graph's derivative with respect to the inputs at `wanted` into two graphs."""
+    trace = Trace(sizes_assumed(graph))
+    dims.push(trace.env)
+    try:
+        value: dict[Node, Tracer] = {
+            n: trace.input(str(n.attrs["name"]), n.spec) for n in graph.inputs
+        }
+        for node in graph.nodes:
+            value[node] = _replayed(node, value, trace)
+        before = len(trace.inputs)
+        seeds = [
+            trace.input(f"g{k}", Spec(o.spec.shape, o.spec.dtype)) if o.spec.dtype.kind == "f" else None
+            for k, o in enumerate(graph.outputs)
+        ]
+        gradients = _backward(graph, value, seeds, [graph.inputs[k] for k in wanted])
+    finally:
+        dims.pop()
+    return _split(graph, trace, value, before, gradients)
+
+
+def _replayed(node: Node, value: Mapping[Node, Tracer], trace: Trace) -> Tracer:
+    made = Node(node.op, tuple(value[i].node for i in node.inputs), node.attrs, node.spec, node.where)
+    return Tracer(trace.add(made), trace)
+
+
+def _backward(
+    graph: Graph, value: Mapping[Node, Tracer], seeds: Sequence[Tracer | None], wanted: Sequence[Node]
+) -> list[Tracer | None]:
+    active = _active(graph, set(wanted))
+    pending: dict[Node, Tracer] = {}
+
+    def add(node: Node, g: Tracer | None) -> None:
+        if g is not None and node in active:
+            pending[node] = g if node not in pending else pending[node] + g
+
+    for output, seed in zip(graph.outputs, seeds, strict=True):
+        add(output, seed)
+    for node in reversed(graph.nodes):
+        g = pending.pop(node, None)
+        if g is None:
+            continue
+        needs = [i in active for i in node.inputs]
+        operands = [value[i] for i in node.inputs]
+        parts = cotangents(node.op, g, value[node], operands, dict(node.attrs), needs)
+        for source, part in zip(node.inputs, parts, strict=True):
+            add(source, part)
+    return [pending.get(n) for n in wanted]
+
+
+def _active(graph: Graph, wanted: set[Node]) -> set[Node]:
+    """Floating-point values that depend on a wanted input through differentiable operations."""
+    active = set(wanted)
+    for node in graph.nodes:
+        if node.op.differentiable and node.spec.dtype.kind == "f" and any(i in active for i in node.inputs):
+            active.add(node)
+    return active
+
+
+def _split(
+    graph: Graph, trace: Trace, value: Mapping[Node, Tracer], before: int, gradients: Sequence[Tracer | None]
+) -> Differentiated:
+    reached = tuple(k for k, g in enumerate(gradients) if g is not None)
+    results = tuple(g.node for g in gradients if g is not None)
+    if not results:
+        raise GradientError(f"{graph.name}: no output depends on a tensor that requires grad")
+    joint = simplify(Graph(graph.name, tuple(trace.inputs), tuple(trace.nodes),
+                           (*[value[o].node for o in graph.outputs], *results), graph.guards))  # fmt: skip
+    outputs, results = joint.outputs[: len(graph.outputs)], joint.outputs[len(graph.outputs) :]
+    seeds = set(joint.inputs[before:])
+    later = _depending_on(joint, seeds)
+    kept, recomputed = _kept(results, later)
+    forward = Graph(
+        graph.name, joint.inputs[:before], _only(joint, reachable((*outputs, *kept)), set()),
+        (*outputs, *kept), graph.guards,
+    )  # fmt: skip
+    return Differentiated(
+        forward, _backward_graph(joint, kept, results, later | recomputed, before), len(outputs), reached
+    )
+
+
+def _depending_on(graph: Graph, seeds: set[Node]) -> set[Node]:
+    found = set(seeds)
+    for node in graph.nodes:
+        if any(i in found for i in node.inputs):
+            found.add(node)
+    return found
+
+
+def _kept(results: Sequence[Node], later: set[Node]) -> tuple[tuple[Node, ...], set[Node]]:
+    """What the forward graph hands over, and what the backward graph computes again."""
+    kept: dict[Node, None] = {}
+    recomputed: set[Node] = set()
+    seen: set[Node] = set()
+    stack = list(results)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node not in later:
+            cheap = node.kind in (Kind.ELEMENTWISE, Kind.VIEW) or (
+                node.kind is Kind.SOURCE and node.op is not INPUT
+            )
+            if not cheap:
+                kept[node] = None
+                continue
+            recomputed.add(node)
+        stack.extend(node.inputs)
+    return tuple(kept), recomputed
+
+
+def _only(graph: Graph, nodes: set[Node], without: set[Node]) -> tuple[Node, ...]:
+    return tuple(n for n in graph.nodes if n in nodes and n not in without)
+
+
+def _backward_graph(
+    joint: Graph, kept: tuple[Node, ...], results: Sequence[Node], body: set[Node], before: int
+) -> Graph:
+    replace: dict[Node, Node] = {}
+    for k, node in enumerate(kept):
+        replace[node] = Node(INPUT, (), {"name": f"r{k}"}, Spec(node.spec.shape, node.spec.dtype, node.spec.weak))
+    for node in joint.inputs[before:]:
+        replace[node] = node
+    inputs = tuple(replace.values())
+    nodes: list[Node] = []
+    for node in joint.nodes:
+        if node in body and node not in replace:
+            made = Node(node.op, tuple(replace[i] for i in node.inputs), node.attrs, node.spec, node.where)
+            replace[node] = made
+            nodes.append(made)
+    outputs = tuple(replace[r] for r in results)
+    return simplify(Graph(f"{joint.name}_backward", inputs, tuple(nodes), outputs, joint.guards))

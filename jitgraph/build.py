@@ -1,0 +1,168 @@
+"""From a graph to a program: the passes in order, and the text of the driver that runs the kernels.
+
+graph -> simplify -> partition -> lower each group -> print -> driver
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jitgraph_codegen.cpu_printer import print_kernel
+from jitgraph_codegen.program import KernelSource, ProgramSource
+
+from .fuse import Group, Plan, partition
+from .graph import CONSTANT, INPUT, SIZE, Graph, Node
+from .lower import Lowered, lower
+from .options import Options
+from .ops import Kind
+from .ops.views import RESHAPE
+from .symbolic import Size
+
+INDENT = "    "
+
+
+def build(graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options) -> ProgramSource:
+    """The program's text: fuse, lower, print."""
+    return _Builder(graph, layouts, sizes, options).run()
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A graph's plan with the kernel of each group, for those who want to look at it."""
+
+    plan: Plan
+    kernels: Mapping[Group, Lowered]
+
+
+def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
+    """Fuse and lower."""
+    plan = partition(graph)
+    known: dict[Node, str] = {n: layouts.get(str(n.attrs["name"]), "C") for n in graph.inputs}
+    kernels: dict[Group, Lowered] = {}
+    for step in plan.steps:
+        if isinstance(step, Node):
+            known[step] = "A" if step.kind is Kind.VIEW and step.op is not RESHAPE else "C"
+            continue
+        known.update(dict.fromkeys(step.outputs, "C"))
+        name = f"{graph.name}_{len(kernels)}"
+        stash = options.target == "cpu"
+        kernels[step] = lower(step, name, known, options.precise, stash)
+    return Staged(plan, kernels)
+
+
+class _Builder:
+    def __init__(
+        self, graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options
+    ) -> None:
+        self.graph, self.options, self.sizes = graph, options, sizes
+        self.staged = stage(graph, layouts, options)
+        self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
+        self.lines: list[str] = []
+        self.kernels: list[KernelSource] = []
+
+    def run(self) -> ProgramSource:
+        for step in self.staged.plan.steps:
+            if isinstance(step, Node):
+                self._library_call(step)
+            else:
+                self._kernel(step, self.staged.kernels[step])
+        self._return()
+        parameters = ", ".join([*[self.names[i] for i in self.graph.inputs], "sizes"])
+        head = [f"def program({parameters}):"]
+        if self.sizes:
+            head.append(f"{INDENT}{', '.join(f's{k}' for k in range(self.sizes))}, = sizes")
+        return ProgramSource("\n".join(head + self.lines) + "\n", tuple(self.kernels))
+
+    def _emit(self, line: str) -> None:
+        self.lines.append(INDENT + line)
+
+    def _named(self, node: Node) -> str:
+        name = self.names[node] = f"t{len(self.names) - len(self.graph.inputs)}"
+        return name
+
+    def _value(self, node: Node) -> str:
+        """An operand of a library call: a variable, or a literal for what is no array."""
+        if node.op is CONSTANT:
+            value = node.attrs["value"]
+            plain = repr(value.item() if isinstance(value, np.generic) else value)
+            plain = f"float('{plain}')" if plain.lstrip("-") in ("inf", "nan") else plain
+            return plain if node.spec.weak else f"{node.spec.dtype.name}.type({plain})"
+        if node.op is SIZE:
+            return str(node.attrs["dim"])
+        if node.op is INPUT and node.spec.weak:
+            return f"{self.names[node]}.item()"
+        return self.names[node]
+
+    def _library_call(self, node: Node) -> None:
+        arguments = [self._value(i) for i in node.inputs]
+        arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
+        call = f"{node.op.name}({', '.join(arguments)})"
+        if node.kind is not Kind.VIEW or node.op is RESHAPE:
+            call = f'asarray({call}, order="C")'
+        self._emit(f"{self._named(node)} = {call}  # {node.where}")
+
+    def _kernel(self, group: Group, lowered: Lowered) -> None:
+        for node in group.outputs:
+            shape = _literal(node.spec.shape)
+            self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
+        arrays = "".join(f"{self.names[n]}, " for n in lowered.buffers)
+        kernel = lowered.kernel
+        sizes = [str(lowered.sizes[s]) for s in kernel.sizes]
+        for node, buffer in zip(lowered.buffers, kernel.buffers, strict=True):
+            if buffer.layout == "A":
+                sizes += [f"{self.names[node]}.strides[{k}]" for k in range(len(buffer.shape))]
+        numbers = "".join(f"{s}, " for s in sizes)
+        elements = _product_text(group.domain)
+        self._emit(f"{kernel.name}(({arrays}), ({numbers}), {lowered.extent}, {elements})")
+        source = self._print(lowered, description(group))
+        self.kernels.append(source)
+
+    def _print(self, lowered: Lowered, doc: str) -> KernelSource:
+        kernel = lowered.kernel
+        if self.options.target == "cuda":
+            from jitgraph_codegen.cuda_printer import print_kernel as print_cuda
+
+            source = print_cuda(kernel, doc)
+        else:
+            source = print_kernel(kernel, doc, self.options.precise)
+        return KernelSource(
+            kernel.name, source.module, source.adapter, len(kernel.buffers), len(kernel.arguments)
+        )
+
+    def _return(self) -> None:
+        returned: set[Node] = set()
+        values: list[str] = []
+        for node in self.graph.outputs:
+            if node.kind is Kind.SOURCE and node.op is not INPUT:
+                value = f"asarray({self._value(node)}, {node.spec.dtype.name})"
+            else:
+                value = self.names[node]
+                if node in returned:
+                    value += ".copy()"
+            returned.add(node)
+            values.append(value)
+        self._emit(f"return ({''.join(f'{v}, ' for v in values)})")
+
+
+def description(group: Group) -> str:
+    """The operations of a kernel by the user's lines, for its docstring."""
+    by_line: dict[str, list[str]] = {}
+    for node in group.place:
+        by_line.setdefault(node.where, []).append(node.op.name)
+    return "\n".join(f"{where}  {', '.join(ops)}" for where, ops in by_line.items())
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_literal, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, np.dtype):
+        return value.name
+    return str(value) if isinstance(value, Size) else repr(value)
+
+
+def _product_text(domain: tuple[Any, ...]) -> str:
+    return "*".join(f"({d})" if isinstance(d, Size) else str(d) for d in domain) or "1"

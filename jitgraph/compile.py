@@ -1,0 +1,350 @@
+"""`@jitgraph.compile`: from a user's NumPy function to cached machine code."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+import numpy as np
+from jitgraph_codegen import program as runtime
+
+from . import config
+from .capture import Captured, Tracer, capture
+from .errors import CaptureError, DTypeError, JitgraphError
+from .graph import Graph
+from .options import Options
+from .program import Fixed, Specialisation
+from .signature import FLOAT, WANTED, Arguments, array_spec, read
+from .symbolic import ShapeEnv
+from .tensor import Tensor, is_recording
+from .tree import LEAF, Tree, flatten
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PLAIN = (np.ndarray, Tensor, float, int)
+
+
+@dataclass(frozen=True)
+class CacheInfo:
+    """captures: graphs written down; hits: calls that found one; compiled, loaded: kernels by Numba, from disk."""
+
+    captures: int
+    hits: int
+    fallbacks: int
+    programs: int
+    compiled: int
+    loaded: int
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """Why calls of one signature run in dynamic mode."""
+
+    reason: str
+
+
+class CompiledFunction:
+    """A function that is captured, compiled and cached per signature; made by `compile`."""
+
+    def __init__(
+        self, function: Callable[..., Any], mode: str, options: Options, strict: bool, static: Sequence[str]
+    ) -> None:
+        functools.update_wrapper(self, function)
+        self._function = function
+        self._mode, self._options, self._strict = mode, options, strict
+        self._signature = inspect.signature(function)
+        self._static = frozenset(static)
+        if unknown := self._static - self._signature.parameters.keys():
+            raise ValueError(f"static_argnames: {function.__name__} has no parameter {sorted(unknown)[0]!r}")
+        self._cache: dict[Any, list[Specialisation] | Fallback] = {}
+        self._captures = self._hits = self._fallbacks = 0
+        self._counters = runtime.counters
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._mode == "dynamic":
+            return self._function(*args, **kwargs)
+        try:
+            bound = self._bind(args, kwargs)
+            arguments = read(bound.leaves, bound.static)
+        except CaptureError as error:
+            return self._dynamically(str(error), args, kwargs)
+        found = self._find(bound.tree, arguments)
+        if isinstance(found, Specialisation):
+            self._hits += 1
+        elif isinstance(found, Fallback):
+            return self._dynamically(found.reason, args, kwargs, known=True)
+        else:
+            try:
+                found = self._specialise(bound, arguments)
+            except CaptureError as error:
+                result = self._dynamically(str(error), args, kwargs)
+                self._cache[bound.tree, arguments.entries] = Fallback(str(error))
+                return result
+        return _run(found, arguments)
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        return self if instance is None else functools.partial(self, instance)
+
+    def _dynamically(self, reason: str, args: Any, kwargs: Any, known: bool = False) -> Any:
+        if self._strict:
+            raise CaptureError(reason)
+        if not known:
+            config.log("fallbacks", f"{self.__name__} runs in dynamic mode: {reason}")
+        self._fallbacks += 1
+        return self._function(*args, **kwargs)
+
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Bound:
+        """Arguments in the order of the parameters, defaults filled in, flattened."""
+        parameters = self._signature.parameters
+        if not kwargs and len(args) == len(parameters) and not self._static:
+            if all(type(a) in _PLAIN for a in args):
+                return _Bound(list(args), _flat_tree(len(args)), (False,) * len(args), {})
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{self.__name__}(): {error}") from None
+        bound.apply_defaults()
+        leaves: list[Any] = []
+        trees: list[Tree] = []
+        static: list[bool] = []
+        for name, value in bound.arguments.items():
+            inner, tree = flatten(value)
+            leaves += inner
+            trees.append(tree)
+            static += [name in self._static] * len(inner)
+        names = tuple(bound.arguments)
+        return _Bound(leaves, Tree(dict, names, tuple(trees)), tuple(static), dict(bound.arguments))
+
+    def _find(self, tree: Tree, arguments: Arguments) -> Specialisation | Fallback | None:
+        known = self._cache.get((tree, arguments.entries))
+        if known is None or isinstance(known, Fallback):
+            return known
+        for specialisation in known:
+            lifted = _lifted_arrays(specialisation.captured)
+            sizes = arguments.sizes + _long_sizes(lifted)
+            if len(sizes) == len(specialisation.symbols) and specialisation.holds(sizes):
+                if _entries(specialisation.captured.lifted) == specialisation.lifted_entries:
+                    return specialisation
+        return None
+
+    def _specialise(self, bound: _Bound, arguments: Arguments) -> Specialisation:
+        """Capture, compile, and only then keep: a call that fails leaves nothing behind."""
+        specialisation = self._capture(bound, arguments)
+        specialisation.forward  # noqa: B018 - compiles
+        known = self._cache.setdefault((bound.tree, arguments.entries), [])
+        if isinstance(known, Fallback):
+            raise CaptureError(known.reason)
+        if known:
+            config.log("recompiles", f"{self.__name__}: guards {known[-1].graph.guards} do not hold")
+        known.append(specialisation)
+        self._captures += 1
+        return specialisation
+
+    def _capture(self, bound: _Bound, arguments: Arguments) -> Specialisation:
+        env = ShapeEnv()
+        dynamic = [e == FLOAT or e[0] in ("array", "tensor", WANTED) for e in arguments.entries]  # type: ignore[index]
+        weak = [e == FLOAT for e, d in zip(arguments.entries, dynamic, strict=True) if d]
+        specs = [array_spec(a, env, w) for a, w in zip(arguments.arrays, weak, strict=True)]
+        names = _leaf_names(self._signature, bound, dynamic)
+        results: list[int | Fixed] = []
+        trees: list[Tree] = []
+
+        def traced(tracers: Sequence[Tracer]) -> list[Any]:
+            rest = iter(tracers)
+            leaves = [next(rest) if d else v for v, d in zip(bound.leaves, dynamic, strict=True)]
+            value = bound.call(self._function, leaves)
+            flat, tree = flatten(value)
+            trees.append(tree)
+            outputs: list[Any] = []
+            for leaf in flat:
+                if isinstance(leaf, (Tracer, Tensor)):
+                    results.append(len(outputs))
+                    outputs.append(leaf)
+                else:
+                    results.append(Fixed(leaf))
+            return outputs
+
+        captured = self._traced(traced, names, specs, env)
+        lifted = captured.lifted
+        everything = [*arguments.tensors, *[t if isinstance(t, Tensor) else None for t in lifted]]
+        wanted = tuple(
+            k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
+        )
+        layouts = {
+            str(node.attrs["name"]): "C" if array.flags.c_contiguous else "A"
+            for node, array in zip(
+                captured.graph.inputs, [*arguments.arrays, *_lifted_arrays(captured)], strict=True
+            )
+        }
+        return Specialisation(
+            captured, layouts, self._options, trees[0], tuple(results),
+            wanted if _is_differentiable(captured, wanted) else (), _entries(lifted),
+        )  # fmt: skip
+
+    def _traced(self, traced: Callable[..., Any], names: Sequence[str], specs: Any, env: ShapeEnv) -> Captured:
+        try:
+            return capture(traced, names, specs, env, self.__name__.strip("<>"))
+        except JitgraphError:
+            raise
+        except (TypeError, AttributeError) as error:
+            raise CaptureError(
+                f"{self.__name__} could not be captured: {type(error).__name__}: {error}"
+            ) from error
+
+    # inspection
+
+    def _inspected(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Specialisation:
+        bound = self._bind(args, kwargs)
+        arguments = read(bound.leaves, bound.static)
+        found = self._find(bound.tree, arguments)
+        if isinstance(found, Fallback):
+            raise CaptureError(f"{self.__name__} runs in dynamic mode: {found.reason}")
+        return found if found is not None else self._specialise(bound, arguments)
+
+    def graph(self, *args: Any, **kwargs: Any) -> Graph:
+        """The static graph these arguments are run on, simplified; raises `CaptureError` where there is none."""
+        return self._inspected(args, kwargs).graph
+
+    def source(self, *args: Any, **kwargs: Any) -> str:
+        """The generated Python: each kernel as a module, and the driver that calls them."""
+        found = self._inspected(args, kwargs)
+        graph = found.differentiated.forward if found.wanted else found.graph
+        source = found.source(graph, found.layouts)
+        return "\n\n".join([k.module for k in source.kernels] + [source.driver])
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """What is compiled into which kernel, what was not fused and why; or why nothing was captured."""
+        if self._mode == "dynamic":
+            return f'{self.__name__}: mode="dynamic", the function runs as it is'
+        try:
+            found = self._inspected(args, kwargs)
+        except CaptureError as error:
+            return f"{self.__name__}: dynamic mode\n  {error}"
+        from .report import explain
+
+        return explain(found)
+
+    def cache_info(self) -> CacheInfo:
+        """Counts of this function's captures, and of the process's kernels."""
+        programs = sum(len(v) for v in self._cache.values() if isinstance(v, list))
+        return CacheInfo(
+            self._captures, self._hits, self._fallbacks, programs,
+            self._counters.compiled, self._counters.loaded,
+        )  # fmt: skip
+
+    def cache_clear(self) -> None:
+        """Forget this function's programs; machine code on disk stays."""
+        self._cache.clear()
+        self._captures = self._hits = self._fallbacks = 0
+
+
+@dataclass
+class _Bound:
+    """A call's arguments as leaves; `arguments` is empty where they are plain and positional."""
+
+    leaves: list[Any]
+    tree: Tree
+    static: tuple[bool, ...]
+    arguments: dict[str, Any]
+
+    def call(self, function: Callable[..., Any], leaves: list[Any]) -> Any:
+        if not self.arguments:
+            return function(*leaves)
+        values = self.tree.unflatten(leaves)
+        bound = inspect.signature(function).bind_partial()
+        bound.arguments.update(values)
+        return function(*bound.args, **bound.kwargs)
+
+
+@functools.cache
+def _flat_tree(count: int) -> Tree:
+    return Tree(tuple, (), (LEAF,) * count)
+
+
+def _run(found: Specialisation, arguments: Arguments) -> Any:
+    lifted = _lifted_arrays(found.captured)
+    tensors = [*arguments.tensors, *[t if isinstance(t, Tensor) else None for t in found.captured.lifted]]
+    return found.run([*arguments.arrays, *lifted], arguments.sizes + _long_sizes(lifted), tensors)
+
+
+def _lifted_arrays(captured: Captured) -> list[np.ndarray[Any, Any]]:
+    return [t.data if isinstance(t, Tensor) else t for t in captured.lifted]
+
+
+def _long_sizes(arrays: Sequence[np.ndarray[Any, Any]]) -> list[int]:
+    return [d for a in arrays for d in a.shape if d > 1]
+
+
+def _entries(lifted: Sequence[Any]) -> tuple[Any, ...]:
+    """What of the lifted arrays a program depends on."""
+    return tuple(
+        (a.dtype.char, a.ndim, a.flags.c_contiguous, isinstance(t, Tensor) and t.requires_grad and is_recording())
+        for t in lifted
+        for a in [t.data if isinstance(t, Tensor) else t]
+    )
+
+
+def _is_differentiable(captured: Captured, wanted: Sequence[int]) -> bool:
+    """Whether any floating-point output depends on a wanted input."""
+    active = {captured.graph.inputs[k] for k in wanted}
+    for node in captured.graph.nodes:
+        if node.op.differentiable and any(i in active for i in node.inputs):
+            active.add(node)
+    return any(o in active and o.spec.dtype.kind == "f" for o in captured.graph.outputs)
+
+
+def _leaf_names(signature: inspect.Signature, bound: _Bound, dynamic: Sequence[bool]) -> list[str]:
+    """A name for each dynamic leaf: the parameter's, numbered where it is a container."""
+    if not bound.arguments:
+        names = list(signature.parameters)
+    else:
+        names = []
+        for name, tree in zip(bound.tree.keys, bound.tree.children, strict=True):
+            count = _count(tree)
+            names += [str(name)] if tree is LEAF or count == 1 else [f"{name}_{k}" for k in range(count)]
+    return [n for n, d in zip(names, dynamic, strict=True) if d]
+
+
+def _count(tree: Tree) -> int:
+    return 1 if tree.kind is None else sum(map(_count, tree.children))
+
+
+@overload
+def compile(function: F, /) -> CompiledFunction: ...
+@overload
+def compile(
+    *, mode: str = ..., target: str = ..., parallel: bool = ..., precise: bool = ..., strict: bool = ...,
+    static_argnames: Sequence[str] = ...,
+) -> Callable[[F], CompiledFunction]: ...  # fmt: skip
+
+
+def compile(
+    function: Callable[..., Any] | None = None, /, *, mode: str = "static", target: str = "cpu",
+    parallel: bool = True, precise: bool = False, strict: bool = False, static_argnames: Sequence[str] = (),
+) -> Any:  # fmt: skip
+    """Compile a function of NumPy arrays or Tensors; use as a decorator, bare or with options.
+
+    mode: "static" captures and compiles; "dynamic" runs the function as it is, op by op.
+    target: "cpu", or "cuda" for elementwise operations and row reductions on a GPU.
+    parallel: let large kernels use all threads.
+    precise: float32 sums in float64, no fused multiply-adds, powers by the library.
+    strict: raise `CaptureError` for what can't be captured, instead of running in dynamic mode.
+    static_argnames: parameters whose values are compiled in; each new value compiles anew.
+
+    Calls return NumPy arrays for arrays, Tensors (on the tape) for Tensors.  Sizes are not compiled in.
+    """
+    for name, value, known in (("mode", mode, ("static", "dynamic")), ("target", target, ("cpu", "cuda"))):
+        if value not in known:
+            raise ValueError(f"compile: {name}={value!r}, expected {' or '.join(map(repr, known))}")
+    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    options = Options(target, parallel, precise)
+
+    def decorate(function: Callable[..., Any]) -> CompiledFunction:
+        if not callable(function):
+            raise DTypeError(f"compile expects a function, not {type(function).__name__}")
+        return CompiledFunction(function, mode, options, strict, names)
+
+    return decorate if function is None else decorate(function)

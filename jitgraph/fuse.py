@@ -1,0 +1,436 @@
+"""Fusion: which operations become one kernel.
+
+A group is a set of operations computed in one loop nest over a domain.  Each member has a place in the domain: the index,
+in the domain's axes, of the element it computes at one point.  Members that are reduced, and those computed from them,
+sit on the axes that are left ("rows"); a group with rows is a kernel of several passes over each row.
+
+An operation joins the group of its operand when every operand it reads there is read at its own place.  An operand read
+elsewhere (a shifted slice, a transpose) is computed again where it is used if that is cheap, or else kept in memory.  Legality
+first, then greedily: joining always saves the bytes of a result that need not be written and read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from .affine import Index, as_index, fixed, identity
+from .affine import axis as affine_axis
+from .graph import INPUT, Graph, Node
+from .ops import Kind
+from .ops.views import broadcast_index
+from .spec import FUSABLE
+from .symbolic import Dim
+
+RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
+SPREAD_FLOPS = 4  # the same for one that would be computed once per row
+
+
+@dataclass(eq=False)
+class Group:
+    """Operations of one kernel over `domain`, reducing `reduced` axes of it."""
+
+    domain: tuple[Dim, ...]
+    reduced: frozenset[int] = frozenset()
+    place: dict[Node, Index] = field(default_factory=dict)  # members, producers first
+    inlined: set[Node] = field(default_factory=set)  # computed again here
+    outputs: list[Node] = field(default_factory=list)
+
+    @property
+    def inside(self) -> set[Node]:
+        return self.inlined | self.place.keys()
+
+    @property
+    def outer(self) -> tuple[int, ...]:
+        return tuple(k for k in range(len(self.domain)) if k not in self.reduced)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a consumer is not computed with its producer."""
+
+    producer: Node
+    consumer: Node
+    reason: str
+
+
+Step = Group | Node  # a kernel, or an operation carried out by NumPy
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a program in order."""
+
+    steps: tuple[Step, ...]
+    refusals: tuple[Refusal, ...]
+
+
+def partition(graph: Graph) -> Plan:
+    """Group the graph's operations into kernels and library calls."""
+    fusion = _Fusion(graph)
+    for node in graph.nodes:
+        if is_fusable(node):
+            fusion.visit(node)
+    return fusion.plan()
+
+
+def is_fusable(node: Node) -> bool:
+    """Whether loops are generated for an operation; the rest goes to NumPy."""
+    if node.kind not in (Kind.ELEMENTWISE, Kind.REDUCE):
+        return False
+    if any(s.dtype.char not in FUSABLE for s in (node.spec, *[i.spec for i in node.inputs])):
+        return False
+    if any(isinstance(d, int) and d == 0 for i in (node, *node.inputs) for d in i.spec.shape):
+        return False  # nothing to compute, and NumPy knows the neutral elements
+    if node.op.loop_dtypes is not None and node.op.name != "cast":
+        dtypes = node.op.loop_dtypes(*[i.spec for i in node.inputs])
+        if any(d.char not in FUSABLE for d in dtypes):
+            return False
+        if node.op.name == "power" and dtypes[0].kind in "iub":
+            return False  # NumPy refuses negative exponents
+    return True
+
+
+def is_transparent(node: Node) -> bool:
+    """A view that is followed as an index map."""
+    return node.kind is Kind.VIEW and node.op.index_map is not None
+
+
+def follow(node: Node, index: Index) -> tuple[Node, Index]:
+    """The value behind a chain of views, and the index into it."""
+    while is_transparent(node):
+        assert node.op.index_map is not None
+        source = node.inputs[0]
+        index = as_index(node.op.index_map(index, source.spec, **node.attrs))
+        node = source
+    return node, _normal(index, node)
+
+
+def _normal(index: Index, node: Node) -> Index:
+    """Index 0 along axes of size one."""
+    return tuple(
+        fixed(0) if isinstance(d, int) and d == 1 else i for i, d in zip(index, node.spec.shape, strict=True)
+    )
+
+
+def reads(node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
+    """What a fusable operation reads to compute its element at `index`.
+
+    For a reduction `index` is that of the element taken in, over the shape of its input.
+    """
+    for operand in node.inputs:
+        own = index if node.kind is Kind.REDUCE else as_index(broadcast_index(index, operand.spec.shape))
+        yield follow(operand, own)
+
+
+def domain_of(node: Node) -> tuple[Dim, ...]:
+    return node.inputs[0].spec.shape if node.kind is Kind.REDUCE else node.spec.shape
+
+
+def result_place(node: Node, place: Index) -> Index:
+    """The index of a member's result; the place of a reduction is that of the elements it takes in."""
+    if node.kind is not Kind.REDUCE:
+        return place
+    axes, keep = node.attrs["axis"], node.attrs["keepdims"]
+    if keep:
+        return tuple(fixed(0) if k in axes else i for k, i in enumerate(place))
+    return tuple(i for k, i in enumerate(place) if k not in axes)
+
+
+class _Fusion:
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.groups: list[Group] = []
+        self.group_of: dict[Node, Group] = {}
+        self.refusals: list[Refusal] = []
+
+    def visit(self, node: Node) -> None:
+        """Put an operation into the first group of its operands that can take it, or its own."""
+        operands = list(reads(node, identity(domain_of(node))))
+        candidates: list[Group] = []
+        for source, _ in operands:
+            group = self.group_of.get(source)
+            if group is not None and group not in candidates:
+                candidates.append(group)
+        home: Group | None = None
+        for group in reversed(candidates):
+            home = self._joined(node, operands, group, home)
+        if home is None:
+            home = Group(domain_of(node))
+            self.groups.append(home)
+            self._enter(home, node, identity(home.domain))
+        for source, index in operands:
+            if source in self.group_of and self.group_of[source] is not home:
+                self._inline(home, node, source, index)
+
+    def _joined(
+        self, node: Node, operands: list[tuple[Node, Index]], group: Group, home: Group | None
+    ) -> Group | None:
+        """`group` with the operation added, or `home` (where it is already) with `group` merged in."""
+        place = self._fits(node, operands, group)
+        if isinstance(place, str):
+            self._refuse(operands, group, node, place)
+            return home
+        if home is None:
+            self._enter(group, node, place)
+            return group
+        reason = self._merged(home, group, node, place)
+        if reason:
+            self._refuse(operands, group, node, reason)
+        return home
+
+    def _enter(self, group: Group, node: Node, place: Index) -> None:
+        if node.kind is Kind.REDUCE:
+            reduced = {i.axis for k, i in enumerate(place) if k in node.attrs["axis"]} - {None}
+            group.reduced |= {k for k in reduced if k is not None}
+        group.place[node] = place
+        self.group_of[node] = group
+
+    def _refuse(self, operands: list[tuple[Node, Index]], group: Group, node: Node, why: str) -> None:
+        source = next(s for s, _ in operands if self.group_of.get(s) is group)
+        self.refusals.append(Refusal(source, node, why))
+
+    def _fits(self, node: Node, operands: list[tuple[Node, Index]], group: Group) -> Index | str:
+        """Where the operation sits in the group's domain, or why it has no place there."""
+        domain = domain_of(node)
+        own_to_group: dict[int, int] = {}
+        for source, index in operands:
+            if self.group_of.get(source) is not group:
+                continue
+            if not _unify(index, result_place(source, group.place[source]), own_to_group):
+                return "it reads the result at another index"
+        _extend(own_to_group, domain, group.domain)
+        place = _renamed(identity(domain), own_to_group)
+        if place is None:
+            return "its loops are others"
+        if any(domain[k] != group.domain[v] for k, v in own_to_group.items()):
+            return "its loops are others"
+        covered = set(own_to_group.values())
+        everything = {k for k, d in enumerate(group.domain) if not (isinstance(d, int) and d == 1)}
+        rows = everything - group.reduced
+        if node.kind is Kind.REDUCE:
+            axes = {v for k, v in own_to_group.items() if k in node.attrs["axis"]}
+            if covered != everything:
+                return "it reduces what is reduced already"
+            if group.reduced and axes != group.reduced:
+                return "it reduces other axes"
+            if not group.reduced and any(r.kind is Kind.REDUCE for r in group.place):
+                return "it reduces other axes"
+        elif covered != everything and not (group.reduced and covered == rows):
+            return "its loops are others"
+        if group.reduced and not rows and covered and node.kind is not Kind.REDUCE:
+            return "the whole array is one row: a second kernel runs in parallel"
+        if self._depends_outside(node, [s for s, _ in operands], group):
+            return "another step lies between them"
+        return place
+
+    def _merged(self, home: Group, other: Group, node: Node, place: Index) -> str:
+        """Move the members of `other` into `home`, which has `node` already; the reason if that can't be."""
+        translate: dict[int, int] = {}
+        if node.kind is Kind.REDUCE:
+            return "two operands of a reduction from two kernels"
+        for theirs, ours in zip(place, home.place[node], strict=True):
+            if (theirs.axis is None) != (ours.axis is None):
+                return "its loops are others"
+            if theirs.axis is not None and ours.axis is not None:
+                translate[theirs.axis] = ours.axis
+        _extend(translate, other.domain, home.domain)
+        axes = {translate.get(k) for k in other.reduced}
+        if len(other.domain) != len(home.domain) or None in axes:
+            return "its loops are others"
+        if any(other.domain[k] != home.domain[v] for k, v in translate.items()):
+            return "its loops are others"
+        if home.reduced and other.reduced and axes != home.reduced:
+            return "it reduces other axes"
+        if self._depends_outside_groups(home, other):
+            return "another step lies between them"
+        moved = {m: _renamed(p, translate) for m, p in other.place.items()}
+        if any(p is None for p in moved.values()):
+            return "its loops are others"
+        mine = dict(home.place)
+        home.place.clear()
+        for member in self.graph.nodes:
+            found = moved.get(member) or mine.get(member)
+            if member in moved or member in mine:
+                assert found is not None
+                home.place[member] = found
+                self.group_of[member] = home
+        home.reduced |= {a for a in axes if a is not None}
+        home.inlined |= other.inlined - home.place.keys()
+        self.groups.remove(other)
+        return ""
+
+    def _depends_outside(self, node: Node, operands: Iterable[Node], group: Group) -> bool:
+        starts = [s for s in operands if self.group_of.get(s) is not group]
+        return self._reaches(starts, {group})
+
+    def _depends_outside_groups(self, a: Group, b: Group) -> bool:
+        starts = [s for g in (a, b) for s in self._inputs(g) if self.group_of.get(s) not in (a, b)]
+        return self._reaches(starts, {a, b})
+
+    def _reaches(self, starts: Iterable[Node], targets: set[Group]) -> bool:
+        """Whether any of these values needs one of the groups to have run."""
+        seen: set[Node | Group] = set()
+        stack = list(starts)
+        while stack:
+            node = stack.pop()
+            group = self.group_of.get(node)
+            if group is not None and group in targets:
+                return True
+            unit = group if group is not None else node
+            if unit in seen:
+                continue
+            seen.add(unit)
+            stack.extend(self._inputs(group) if group is not None else node.inputs)
+        return False
+
+    def _inputs(self, group: Group) -> list[Node]:
+        inside = group.inside
+        return [i for m in inside for i in m.inputs if i not in inside]
+
+    def _inline(self, home: Group, node: Node, source: Node, index: Index) -> None:
+        """Have `home` compute `source` itself, if it is cheap and needs no reduction."""
+        origin = self.group_of[source]
+        subtree = _subtree(source, origin)
+        flops = sum(m.op.loop.flops if m.op.loop else 1 for m in subtree)
+        spread = len(source.spec.shape) < len(home.domain) and source.spec.shape != ()
+        limit = SPREAD_FLOPS if spread else RECOMPUTE_FLOPS
+        if any(m.kind is Kind.REDUCE for m in subtree) or (flops > limit and source.spec.shape != ()):
+            return
+        home.inlined |= subtree - home.place.keys()
+
+    def plan(self) -> Plan:
+        """Steps that the outputs need, in order; members no step reads are dropped."""
+        needed = _Demand(self)
+        for output in self.graph.outputs:
+            needed.memory(output)
+        order = needed.ordered()
+        for step in order:
+            if isinstance(step, Group):
+                _drop_unused(step)
+        return Plan(tuple(order), tuple(self.refusals))
+
+
+def _unify(read: Index, place: Index, own_to_group: dict[int, int]) -> bool:
+    """Extend the map of axes so that reading at `read` is reading at `place`."""
+    for mine, theirs in zip(read, place, strict=True):
+        if mine.axis is None or theirs.axis is None:
+            if mine != theirs:
+                return False
+            continue
+        known = own_to_group.setdefault(mine.axis, theirs.axis)
+        if known != theirs.axis:
+            return False
+    return len(set(own_to_group.values())) == len(own_to_group)
+
+
+def _extend(axes: dict[int, int], domain: tuple[Dim, ...], target: tuple[Dim, ...]) -> None:
+    """Map the remaining axes in order onto remaining axes of the same size."""
+    free = [v for v in range(len(target)) if v not in axes.values()]
+    for k, dim in enumerate(domain):
+        if k in axes or (isinstance(dim, int) and dim == 1):
+            continue
+        match = next((v for v in free if target[v] == dim), None)
+        if match is not None:
+            axes[k] = match
+            free.remove(match)
+
+
+def _renamed(index: Index, axes: dict[int, int]) -> Index | None:
+    renamed = []
+    for i in index:
+        if i.axis is None:
+            if i.terms:
+                return None
+            renamed.append(i)
+        elif i.axis in axes:
+            renamed.append(affine_axis(axes[i.axis]))
+        else:
+            return None
+    return tuple(renamed)
+
+
+def _subtree(source: Node, group: Group) -> set[Node]:
+    """The members and inlined operations of a group that `source` is computed from, itself among them."""
+    inside, found, stack = group.inside, set[Node](), [source]
+    while stack:
+        node = stack.pop()
+        if node in inside and node not in found:
+            found.add(node)
+            stack.extend(follow(i, identity(i.spec.shape))[0] for i in node.inputs)
+    return found
+
+
+class _Demand:
+    """Which values must exist in memory, and the order of the steps that make them."""
+
+    def __init__(self, fusion: _Fusion) -> None:
+        self.fusion = fusion
+        self.done: set[Node] = set()
+        self.steps: list[Step] = []
+
+    def memory(self, node: Node) -> None:
+        """Mark a value as needed in memory; deep graphs make this iterative."""
+        stack = [node]
+        while stack:
+            node = stack.pop()
+            if node in self.done or node.kind is Kind.SOURCE:
+                continue
+            self.done.add(node)
+            group = self.fusion.group_of.get(node)
+            if group is None:
+                if node not in self.steps:
+                    self.steps.append(node)
+                stack.extend(node.inputs)
+                continue
+            if group not in self.steps:
+                self.steps.append(group)
+            group.outputs.append(node)
+            stack.extend(external_inputs(group))
+
+    def ordered(self) -> list[Step]:
+        """The steps, producers first."""
+        made = {o: s for s in self.steps for o in ([s] if isinstance(s, Node) else s.outputs)}
+        order: list[Step] = []
+        state: dict[Step, bool] = {}
+        for start in self.steps:
+            stack = [(start, False)]
+            while stack:
+                step, finished = stack.pop()
+                if finished:
+                    state[step] = True
+                    order.append(step)
+                elif step not in state:
+                    state[step] = False
+                    stack.append((step, True))
+                    inputs = step.inputs if isinstance(step, Node) else external_inputs(step)
+                    stack.extend((made[i], False) for i in inputs if i in made and made[i] not in state)
+        return order
+
+
+def external_inputs(group: Group) -> list[Node]:
+    """What the group's kernel reads from memory, in order of first use."""
+    inside, found, seen = group.inside, dict[Node, None](), set[Node]()
+    stack = list(reversed(group.outputs or list(group.place)))
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if node in inside:
+            stack.extend(follow(i, identity(i.spec.shape))[0] for i in reversed(node.inputs))
+        elif node.kind is not Kind.SOURCE or node.op is INPUT:
+            found[node] = None
+    return list(found)
+
+
+def _drop_unused(group: Group) -> None:
+    inside, alive, stack = group.inside, set[Node](), list(group.outputs)
+    while stack:
+        node = stack.pop()
+        if node in inside and node not in alive:
+            alive.add(node)
+            stack.extend(follow(i, identity(i.spec.shape))[0] for i in node.inputs)
+    group.place = {m: p for m, p in group.place.items() if m in alive}
+    group.inlined = {m for m in group.inlined if m in alive}
+    group.outputs.sort(key=list(group.place).index)

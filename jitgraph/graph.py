@@ -1,0 +1,284 @@
+"""The static graph: operations in order, each result assigned once.
+
+    graph ::= inputs, guards, nodes, outputs
+    node  ::= op(inputs, **attrs) : spec          where: the user's line
+
+Its text form is the bytecode: `str(graph)` prints it and `parse` reads it back.
+
+    graph mean_square(x: float32[s0, s1])
+      %0: float32[s0, s1] = square(x)  # model.py:7
+      %1: float32[s0] = sum(%0, axis=(1,), keepdims=False)  # model.py:7
+      return %1
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .errors import GraphError, JitgraphError
+from .ops import TABLE, Kind, Op
+from .ops.op import register
+from .spec import Spec, dims
+from .symbolic import Dim, Guard, ShapeEnv, Size, parse_dim, sub, surely_nonnegative
+
+
+def _no_eval(**attrs: Any) -> Any:
+    raise GraphError("a source has no evaluation of its own")
+
+
+def _source_spec(**attrs: Any) -> Spec:
+    spec: Spec = attrs["spec"]
+    return spec
+
+
+INPUT = register(Op("input", Kind.SOURCE, _no_eval, _source_spec))  # name
+CONSTANT = register(Op("constant", Kind.SOURCE, _no_eval, _source_spec))  # value, a scalar
+SIZE = register(Op("size", Kind.SOURCE, _no_eval, _source_spec))  # dim, a size as a weak integer
+
+
+@dataclass(frozen=True, eq=False)
+class Node:
+    """One application of an operation; nodes are compared by identity."""
+
+    op: Op
+    inputs: tuple[Node, ...]
+    attrs: Mapping[str, Any]
+    spec: Spec
+    where: str = "?"
+
+    @property
+    def kind(self) -> Kind:
+        return self.op.kind
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name}: {self.spec}>"
+
+
+def constant(value: Any, spec: Spec, where: str = "?") -> Node:
+    return Node(CONSTANT, (), {"value": value}, spec, where)
+
+
+@dataclass(frozen=True)
+class Graph:
+    name: str
+    inputs: tuple[Node, ...]
+    nodes: tuple[Node, ...]  # all but the inputs, producers first
+    outputs: tuple[Node, ...]
+    guards: tuple[Guard, ...] = field(default=())
+
+    def verify(self) -> None:
+        """Check that every node uses earlier ones and has the spec its operation gives it.
+
+        Raises `GraphError` with the first line that does not hold.
+        """
+        env = _AssumedSizes(self.guards)
+        seen = set(self.inputs)
+        dims.push(env)
+        try:
+            for node in self.nodes:
+                if missing := [i for i in node.inputs if i not in seen]:
+                    raise GraphError(f"{self.name}: {node!r} uses {missing[0]!r} before it is defined")
+                seen.add(node)
+                if node.kind is not Kind.SOURCE:
+                    self._verify_spec(node)
+        finally:
+            dims.pop()
+        if missing := [o for o in self.outputs if o not in seen]:
+            raise GraphError(f"{self.name}: output {missing[0]!r} is not defined")
+
+    def _verify_spec(self, node: Node) -> None:
+        try:
+            spec = node.op.spec(*[i.spec for i in node.inputs], **node.attrs)
+        except JitgraphError as error:
+            raise GraphError(f"{self.name}: {node!r} ({node.where}): {error}") from None
+        same_shape = spec.ndim == node.spec.ndim and all(map(dims.same, spec.shape, node.spec.shape))
+        if spec.dtype != node.spec.dtype or spec.weak != node.spec.weak or not same_shape:
+            raise GraphError(f"{self.name}: {node!r} ({node.where}) should be {spec}")
+
+    def __str__(self) -> str:
+        return to_text(self)
+
+    def users(self) -> dict[Node, list[Node]]:
+        found: dict[Node, list[Node]] = {}
+        for node in self.nodes:
+            for i in node.inputs:
+                found.setdefault(i, []).append(node)
+        return found
+
+
+class _AssumedSizes(ShapeEnv):
+    """Answers from a graph's guards alone: what they do not imply is false."""
+
+    def __init__(self, guards: Iterable[Guard]) -> None:
+        super().__init__()
+        self.guards = list(guards)
+        for guard in self.guards:
+            if guard.relation == "==" and isinstance(guard.dim, Size):
+                self._solve(guard.dim)
+
+    def hint(self, dim: Dim) -> int:
+        raise GraphError(f"the graph depends on the value of {dim}")
+
+    def same(self, a: Dim, b: Dim) -> bool:
+        difference = self.canonical(sub(a, b))
+        return difference == 0 or Guard("==", difference) in self.guards
+
+    def at_least(self, a: Dim, b: Dim) -> bool:
+        difference = self.canonical(sub(a, b))
+        return surely_nonnegative(difference) or Guard(">=", difference) in self.guards
+
+
+def sizes_assumed(graph: Graph) -> ShapeEnv:
+    """Answers about sizes that a graph's guards imply; asking for more raises `GraphError`."""
+    return _AssumedSizes(graph.guards)
+
+
+def reachable(outputs: Iterable[Node]) -> set[Node]:
+    """The outputs and all they are computed from."""
+    found: set[Node] = set()
+    stack = list(outputs)
+    while stack:
+        node = stack.pop()
+        if node not in found:
+            found.add(node)
+            stack.extend(node.inputs)
+    return found
+
+
+def pruned(graph: Graph) -> Graph:
+    """The graph without nodes that no output needs; inputs stay, they are the signature."""
+    alive = reachable(graph.outputs)
+    nodes = tuple(n for n in graph.nodes if n in alive)
+    return Graph(graph.name, graph.inputs, nodes, graph.outputs, graph.guards)
+
+
+# text form
+
+
+def to_text(graph: Graph) -> str:
+    names = _names(graph)
+    header = ", ".join(f"{names[i]}: {i.spec}" for i in graph.inputs)
+    lines = [f"graph {graph.name}({header})"]
+    lines += [f"  guard {guard}" for guard in graph.guards]
+    for node in graph.nodes:
+        arguments = [names[i] for i in node.inputs]
+        arguments += [f"{key}={_attr_text(value)}" for key, value in node.attrs.items()]
+        where = "" if node.where == "?" else f"  # {node.where}"
+        lines.append(f"  {names[node]}: {node.spec} = {node.op.name}({', '.join(arguments)}){where}")
+    lines.append(f"  return {', '.join(names[o] for o in graph.outputs)}")
+    return "\n".join(lines) + "\n"
+
+
+def _names(graph: Graph) -> dict[Node, str]:
+    names = {node: str(node.attrs["name"]) for node in graph.inputs}
+    names.update({node: f"%{k}" for k, node in enumerate(graph.nodes)})
+    return names
+
+
+def _attr_text(value: Any) -> str:
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_attr_text, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    if isinstance(value, np.dtype):
+        return value.name
+    if isinstance(value, np.generic):
+        return repr(value.item())
+    return str(value) if isinstance(value, Size) else repr(value)
+
+
+_LINE = re.compile(r"%(?P<name>\d+): (?P<spec>.+?) = (?P<call>.+?)(?:  # (?P<where>.*))?$")
+_HEADER = re.compile(r"graph (?P<name>\w+)\((?P<inputs>.*)\)$")
+_INPUT = re.compile(r"(?P<name>\w+): (?P<spec>~?\w+(?:\[[^\]]*\])?)")
+_GUARD = re.compile(r"guard (?P<dim>.+) (?P<relation>==|!=|>=) 0$")
+
+
+def parse(text: str) -> Graph:
+    """The graph that `str(graph)` printed; raises `GraphError` with the line that can't be read."""
+    lines = [line.strip() for line in text.strip().splitlines()]
+    header = _HEADER.match(lines[0]) if lines else None
+    if header is None or not lines[-1].startswith("return"):
+        raise GraphError("a graph starts with 'graph name(inputs)' and ends with 'return ...'")
+    values: dict[str, Node] = {}
+    for match in _INPUT.finditer(header["inputs"]):
+        name = match["name"]
+        values[name] = Node(INPUT, (), {"name": name}, _parse_spec(match["spec"]))
+    inputs = tuple(values.values())
+    nodes: list[Node] = []
+    guards: list[Guard] = []
+    for line in lines[1:-1]:
+        try:
+            if guard := _GUARD.match(line):
+                guards.append(Guard(guard["relation"], parse_dim(guard["dim"])))
+                continue
+            name, node = _parse_node(line, values)
+        except (KeyError, ValueError, SyntaxError, TypeError) as error:
+            raise GraphError(f"can't read the line {line!r}: {error}") from error
+        values[name] = node
+        nodes.append(node)
+    names = [name.strip() for name in lines[-1].removeprefix("return").split(",")]
+    outputs = tuple(values[name] for name in names if name)
+    graph = Graph(header["name"], inputs, tuple(nodes), outputs, tuple(guards))
+    graph.verify()
+    return graph
+
+
+def _parse_node(line: str, values: Mapping[str, Node]) -> tuple[str, Node]:
+    match = _LINE.match(line)
+    if match is None:
+        raise ValueError("expected '%n: spec = op(...)'")
+    call = ast.parse(match["call"].replace("%", "_v"), mode="eval").body
+    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+        raise ValueError("expected an operation")
+    inputs = [values[_name_of(arg).replace("_v", "%")] for arg in call.args]
+    attrs = {str(keyword.arg): _attr_value(keyword.value) for keyword in call.keywords}
+    node = Node(
+        TABLE[call.func.id],
+        tuple(inputs),
+        attrs,
+        _parse_spec(match["spec"]),
+        match["where"] or "?",
+    )
+    return f"%{match['name']}", node
+
+
+def _name_of(tree: ast.expr) -> str:
+    if not isinstance(tree, ast.Name):
+        raise ValueError(f"expected a value, not {ast.unparse(tree)}")
+    return tree.id
+
+
+def _attr_value(tree: ast.expr) -> Any:
+    match tree:
+        case ast.Constant(value=value):
+            return value
+        case ast.Tuple(elts=items):
+            return tuple(_attr_value(item) for item in items)
+        case ast.Name(id="inf" | "nan" as name):
+            return float(name)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
+            return -value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id="inf")):
+            return -float("inf")
+        case ast.Name(id=name) if not re.fullmatch(r"s\d+", name):
+            return np.dtype(name)
+    return parse_dim(ast.unparse(tree))
+
+
+def _parse_spec(text: str) -> Spec:
+    weak = text.startswith("~")
+    name, _, shape = text.removeprefix("~").removesuffix("]").partition("[")
+    return Spec(tuple(parse_dim(d) for d in shape.split(",") if d), np.dtype(name), weak)
+
+
+def map_nodes(graph: Graph, replace: Mapping[Node, Node], nodes: Sequence[Node]) -> Iterator[Node]:
+    """The nodes with inputs replaced; used by passes that rebuild a graph."""
+    for node in nodes:
+        yield Node(
+            node.op, tuple(replace.get(i, i) for i in node.inputs), node.attrs, node.spec, node.where
+        )

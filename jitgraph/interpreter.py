@@ -1,0 +1,34 @@
+"""Who carries out an operation: decided by the arguments it meets.
+
+A mode of execution is a class of values with a rule for applying an `Op` to them.  The tape registers `Tensor`,
+capture registers `Tracer`; arguments of neither kind go to the op's own NumPy evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .ops.op import Op
+
+Apply = Callable[["Op", tuple[Any, ...], dict[str, Any]], Any]
+
+_interpreters: dict[type, tuple[int, Apply]] = {}
+
+
+def register(kind: type, level: int, apply: Apply) -> None:
+    """Have `apply(op, args, attrs)` carry out operations on values of class `kind`; the highest level wins."""
+    _interpreters[kind] = (level, apply)
+
+
+def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+    """Apply an operation to NumPy arrays and scalars, Tensors or tracers."""
+    level, run = 0, None
+    for arg in args:
+        found = _interpreters.get(type(arg))
+        if found is not None and found[0] > level:
+            level, run = found
+    if run is None:
+        return op.eval(*args, **attrs)
+    return run(op, args, attrs)

@@ -1,0 +1,404 @@
+"""Lowering: one fusion group becomes one loop nest.
+
+Every value of a group is a scalar expression under an index, so lowering is evaluation: starting from what the kernel
+stores, operands are evaluated at the index they are read at, views by changing the index, until memory is reached.
+
+A group with reductions runs over its rows; each row takes several passes.  The pass of a value is the number of
+reductions it has to wait for, one after the other:
+
+    for i in range(lo, hi):                    rows
+        m = -inf                               accumulators of pass 0
+        for j in range(n1): m = maximum(m, x[i, j])
+        s = 0.0                                accumulators of pass 1
+        for j in range(n1): out[i, j] = exp(x[i, j] - m); s += out[i, j]
+        for j in range(n1): out[i, j] = out[i, j] / s
+"""
+
+from __future__ import annotations
+
+import keyword
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jitgraph_codegen import loop_ir as ir
+from jitgraph_codegen.passes import optimise
+
+from .affine import Affine, Index
+from .fuse import Group, domain_of, external_inputs, follow, reads, result_place
+from .graph import CONSTANT, INPUT, SIZE, Node
+from .ops import Kind
+from .ops import elementwise as ew
+from .ops.elementwise import POLYNOMIAL
+from .symbolic import Dim, product
+
+LOOP_NAMES = "ijklpqruvw"
+RESERVED = frozenset(LOOP_NAMES) | {"lo", "hi", "np", "math", "njit", "out"}
+LARGEST_POWER = 4  # integer exponents up to here are multiplied out
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """A kernel and what its arguments are: graph nodes for buffers, size expressions for sizes."""
+
+    kernel: ir.Kernel
+    buffers: tuple[Node, ...]  # in the order of the kernel's buffers
+    sizes: Mapping[str, Dim]
+    extent: Dim
+    outputs: tuple[Node, ...]
+
+
+def lower(group: Group, name: str, layouts: Mapping[Node, str], precise: bool, stash: bool = True) -> Lowered:
+    """The loop nest of a group.
+
+    layouts: "C" or "A" for each value in memory.
+    precise: float32 sums in float64, powers as the library computes them.
+    stash: keep an expensive value of an earlier pass in an output's memory instead of computing it again.
+    """
+    return _Lowering(group, name, layouts, precise, stash).run()
+
+
+class _Lowering:
+    def __init__(
+        self, group: Group, name: str, layouts: Mapping[Node, str], precise: bool, stash: bool
+    ) -> None:
+        self.group, self.name, self.precise, self.stash = group, name, precise, stash
+        self.inside = group.inside
+        self.sizes: dict[str, Dim] = {}
+        self.index_names = self._loop_names()
+        self.buffers: dict[Node, ir.Buffer] = {}
+        self._declare_buffers(layouts)
+        self.levels: dict[tuple[Node, Index], int] = {}
+        self.values: dict[tuple[Node, Index], ir.Expr] = {}  # of the row
+        self.row: list[ir.Stmt] = []
+        self.inner: list[ir.Stmt] = []
+        self.inner_values: dict[tuple[Node, Index], ir.Expr] = {}
+        self.earlier: dict[tuple[Node, Index], tuple[list[ir.Stmt], ir.Expr]] = {}
+        self.stashed: dict[Node, tuple[Node, Index]] = {}  # output -> value kept in it
+        self.counter = 0
+        self.current_pass = 0
+
+    # names and buffers
+
+    def _loop_names(self) -> dict[int, str]:
+        ordered = [*self.group.outer, *sorted(self.group.reduced)]
+        looped = [k for k in ordered if not _is_one(self.group.domain[k])]
+        return {k: LOOP_NAMES[n] if n < len(LOOP_NAMES) else f"i{n}" for n, k in enumerate(looped)}
+
+    def _declare_buffers(self, layouts: Mapping[Node, str]) -> None:
+        taken: set[str] = set()
+        for node in external_inputs(self.group):
+            self.buffers[node] = self._buffer(node, _unique(_base_name(node), taken), layouts[node], "in")
+        outputs = self.group.outputs
+        for k, node in enumerate(outputs):
+            name = _unique("out" if len(outputs) == 1 else f"out{k}", taken)
+            self.buffers[node] = self._buffer(node, name, "C", "out")
+
+    def _buffer(self, node: Node, name: str, layout: str, role: str) -> ir.Buffer:
+        shape = tuple(self.extent(d) for d in node.spec.shape)
+        return ir.Buffer(name, node.spec.dtype.name, shape, layout if shape else "C", role)
+
+    def extent(self, dim: Dim) -> ir.Extent:
+        """A size as the kernel sees it: a literal or the name of an argument."""
+        if isinstance(dim, int):
+            return dim
+        for name, known in self.sizes.items():
+            if known == dim:
+                return name
+        name = f"n{len(self.sizes)}"
+        self.sizes[name] = dim
+        return name
+
+    def fresh(self) -> str:
+        self.counter += 1
+        return f"t{self.counter - 1}"
+
+    # the nest
+
+    def run(self) -> Lowered:
+        reductions = [m for m in self.group.place if m.kind is Kind.REDUCE]
+        stores = {o: self.level(o, self.result(o)) for o in self.group.outputs if not self.is_row(o)}
+        waves = {r: self.level(*follow(r.inputs[0], self.group.place[r])) for r in reductions}
+        for number in sorted({*waves.values(), *stores.values()}):
+            self._pass(
+                number,
+                [r for r in reductions if waves[r] == number],
+                [o for o in stores if stores[o] == number],
+                max(stores.values(), default=-1),
+            )
+        for node in self.group.outputs:
+            if self.is_row(node):
+                value = self.value(node, self.result(node))
+                self.row.append(ir.Store(self.buffers[node], self.subscript(self.result(node)), value))
+        return self._nest()
+
+    def result(self, node: Node) -> Index:
+        return result_place(node, self.group.place[node])
+
+    def is_row(self, node: Node) -> bool:
+        return self.on_row(self.result(node))
+
+    def on_row(self, index: Index) -> bool:
+        return not any(i.axes() & self.group.reduced for i in index)
+
+    def _pass(self, number: int, reductions: list[Node], stores: list[Node], last_store: int) -> None:
+        self.inner, self.inner_values, self.current_pass = [], {}, number
+        self.last_store = last_store
+        accumulators: dict[Node, ir.Accumulator] = {}
+        for node in reductions:
+            accumulators[node] = self._accumulator(node)
+            self.row.append(accumulators[node])
+        for node, accumulator in accumulators.items():
+            value = _cast(self.value(node.inputs[0], self.group.place[node]), accumulator.dtype)
+            at = self._position(node) if accumulator.combine.startswith("arg") else None
+            self.inner.append(ir.Accumulate(accumulator.name, accumulator.combine, value, at))
+        for node in stores:
+            value = self.value(node, self.result(node))
+            self.inner.append(ir.Store(self.buffers[node], self.subscript(self.result(node)), value))
+        self.earlier.update({key: (self.inner, value) for key, value in self.inner_values.items()})
+        self._close_pass()
+        for node, accumulator in accumulators.items():
+            name = accumulator.name
+            found = ir.Var(name, accumulator.dtype)
+            if accumulator.combine.startswith("arg"):
+                found = ir.Var(f"{name}_at", ir.INDEX)
+            self.values[node, self.result(node)] = _cast(found, node.spec.dtype.name)
+
+    def _close_pass(self) -> None:
+        """Put the pass into the row; its statement list stays open for a stash."""
+        axes = [k for k in sorted(self.group.reduced) if k in self.index_names]
+        self.row.append(_OpenLoop(axes, self.inner))  # type: ignore[arg-type]
+
+    def _nest(self) -> Lowered:
+        body = self._closed(self.row)
+        outer = [k for k in self.group.outer if k in self.index_names]
+        extent: Dim = 1
+        for position, k in reversed(list(enumerate(outer))):
+            if position == 0:
+                extent = self.group.domain[k]
+                body = (ir.Range(self.index_names[k], body),)
+            else:
+                body = (ir.For(self.index_names[k], self.extent(self.group.domain[k]), body),)
+        kernel = ir.Kernel(
+            self.name, tuple(self.buffers.values()), tuple(self.sizes), self.extent(extent), body
+        )
+        kernel = ir.Kernel(
+            kernel.name, kernel.buffers, tuple(self.sizes), kernel.extent, kernel.body
+        )
+        kernel.verify()
+        optimised = optimise(kernel)
+        optimised.verify()
+        sizes = {name: self._size_value(name) for name in optimised.sizes}
+        final = optimised.extent if isinstance(optimised.extent, int) else self._size_value(optimised.extent)
+        return Lowered(optimised, tuple(self.buffers), sizes, final, tuple(self.group.outputs))
+
+    def _size_value(self, name: str) -> Dim:
+        return product(int(part) if part.isdigit() else self.sizes[part] for part in name.split("x"))
+
+    def _closed(self, stmts: list[ir.Stmt]) -> tuple[ir.Stmt, ...]:
+        closed: list[ir.Stmt] = []
+        for stmt in stmts:
+            if not isinstance(stmt, _OpenLoop):
+                closed.append(stmt)
+                continue
+            body = tuple(stmt.body)
+            for k in reversed(stmt.axes):
+                body = (ir.For(self.index_names[k], self.extent(self.group.domain[k]), body),)
+            closed.extend(body)
+        return tuple(closed)
+
+    # reductions
+
+    def _accumulator(self, node: Node) -> ir.Accumulator:
+        assert node.op.combine is not None
+        combine, dtype = node.op.combine.name, node.spec.dtype
+        source = node.inputs[0].spec.dtype
+        if combine in ("argmax", "argmin"):
+            dtype = source
+        elif source == np.bool_ and combine in ("max", "min"):
+            combine = {"max": "any", "min": "all"}[combine]
+        elif self.precise and combine in ("sum", "prod") and dtype == np.float32:
+            dtype = np.dtype(np.float64)
+        return ir.Accumulator(self.fresh(), combine, dtype.name)
+
+    def _position(self, node: Node) -> ir.Expr:
+        """Where in the reduced axes an element stands, counted in C order."""
+        place, shape = self.group.place[node], domain_of(node)
+        position: ir.Expr = ir.Const(0, ir.INDEX)
+        for k in node.attrs["axis"]:
+            here = self.subscript((place[k],))[0]
+            if isinstance(position, ir.Const):
+                position = here
+                continue
+            extent = self.extent(shape[k])
+            size: ir.Expr = ir.Const(extent, ir.INDEX) if isinstance(extent, int) else ir.Var(extent, ir.INDEX)
+            position = ir.Apply("x * y + z", (position, size, here), ir.INDEX)
+        return position
+
+    # values
+
+    def level(self, node: Node, index: Index) -> int:
+        """The pass a value is known in: after how many reductions."""
+        node, index = follow(node, index)
+        if node not in self.inside:
+            return 0
+        key = node, index
+        if key not in self.levels:
+            if node.kind is Kind.REDUCE:
+                found = self.level(node.inputs[0], self.group.place[node]) + 1
+            else:
+                found = max((self.level(s, i) for s, i in reads(node, index)), default=0)
+            self.levels[key] = found
+        return self.levels[key]
+
+    def value(self, node: Node, index: Index) -> ir.Expr:
+        """The scalar that `node` has at `index`, computed in the row or in the pass that is open."""
+        node, index = follow(node, index)
+        if node.op is CONSTANT:
+            return _constant(node.attrs["value"], node.spec.dtype.name)
+        if node.op is SIZE:
+            return self._dim(node.attrs["dim"])
+        if node not in self.inside:
+            return self._load(node, index)
+        on_row = self.on_row(index)
+        known = self.values if on_row else self.inner_values
+        key = node, index
+        if key not in known:
+            known[key] = self._recalled(key) or self._computed(node, index, on_row)
+        return known[key]
+
+    def _dim(self, dim: Dim) -> ir.Expr:
+        extent = self.extent(dim)
+        return ir.Const(extent, ir.INDEX) if isinstance(extent, int) else ir.Var(extent, ir.INDEX)
+
+    def _load(self, node: Node, index: Index) -> ir.Expr:
+        key = node, index
+        on_row = self.on_row(index)
+        known = self.values if on_row else self.inner_values
+        if key not in known:
+            load = ir.Load(self.buffers[node], self.subscript(index))
+            known[key] = self._let(load, on_row)
+        return known[key]
+
+    def _computed(self, node: Node, index: Index, on_row: bool) -> ir.Expr:
+        assert node.op.loop is not None and node.op.loop_dtypes is not None
+        *dtypes, result = node.op.loop_dtypes(*[i.spec for i in node.inputs], **node.attrs)
+        if node.op is ew.CAST:
+            ((source, at),) = reads(node, index)
+            return self._let(_cast(self.value(source, at), result.name), on_row)
+        args = [
+            _cast(self.value(source, at), dtype.name)
+            for (source, at), dtype in zip(reads(node, index), dtypes, strict=True)
+        ]
+        template = self._template(node, dtypes[0], args)
+        used = tuple(args[: 1 + max(("xyz".find(c) for c in _letters(template)), default=-1)])
+        return self._let(ir.Apply(template, used, result.name), on_row)
+
+    def _template(self, node: Node, dtype: np.dtype[Any], args: list[ir.Expr]) -> str:
+        assert node.op.loop is not None
+        if node.op is ew.POWER and isinstance(args[1], ir.Const) and not self.precise:
+            exponent = args[1].value
+            if float(exponent).is_integer() and 1 <= exponent <= LARGEST_POWER:
+                return " * ".join(["x"] * int(exponent))
+        kind = node.inputs[1].spec.dtype.kind if node.op is ew.WHERE else dtype.kind
+        return node.op.loop.template(kind)
+
+    def _recalled(self, key: tuple[Node, Index]) -> ir.Expr | None:
+        """An expensive value of an earlier pass, from memory: its own output, or one not yet written."""
+        node, index = key
+        if key not in self.earlier or node.op.loop is None or node.op.loop.flops < POLYNOMIAL:
+            return None
+        stmts, value = self.earlier[key]
+        if node in self.group.outputs and index == self.result(node):
+            return self._let(ir.Load(self.buffers[node], self.subscript(index)), False)
+        home = self._free_output(key)
+        if home is None:
+            return None
+        buffer, place = self.buffers[home], self.subscript(index)
+        if home not in self.stashed:
+            self.stashed[home] = key
+            stmts.append(ir.Store(buffer, place, value))
+        return self._let(ir.Load(buffer, place), False)
+
+    def _free_output(self, key: tuple[Node, Index]) -> Node | None:
+        node, index = key
+        if not self.stash:
+            return None
+        for output in self.group.outputs:
+            holds = self.stashed.get(output, key) == key
+            fits = output.spec.dtype == node.spec.dtype and self.result(output) == index
+            if holds and fits and self.level(output, index) == self.last_store >= self.current_pass:
+                return output
+        return None
+
+    def _let(self, value: ir.Expr, on_row: bool) -> ir.Expr:
+        if isinstance(value, (ir.Const, ir.Var)):
+            return value
+        name = self.fresh()
+        (self.row if on_row else self.inner).append(ir.Let(name, value))
+        return ir.Var(name, value.dtype)
+
+    def subscript(self, index: Index) -> tuple[ir.Expr, ...]:
+        return tuple(self._affine(i) for i in index)
+
+    def _affine(self, index: Affine) -> ir.Expr:
+        total: ir.Expr | None = None
+        for axis, coefficient in index.terms:
+            term: ir.Expr = ir.Var(self.index_names[axis], ir.INDEX)
+            if coefficient != 1:
+                term = ir.Apply("x * y", (ir.Const(coefficient, ir.INDEX), term), ir.INDEX)
+            total = term if total is None else ir.Apply("x + y", (total, term), ir.INDEX)
+        if total is None:
+            return self._dim(index.offset)
+        if index.offset == 0:
+            return total
+        return ir.Apply("x + y", (total, self._dim(index.offset)), ir.INDEX)
+
+
+@dataclass(frozen=True, eq=False)
+class _OpenLoop:
+    """A pass whose statements are still collected."""
+
+    axes: list[int]
+    body: list[ir.Stmt]
+
+
+def _is_one(dim: Dim) -> bool:
+    return isinstance(dim, int) and dim == 1
+
+
+def _letters(template: str) -> set[str]:
+    import re
+
+    return {name for name in re.findall(r"[A-Za-z_][A-Za-z_0-9.]*", template) if name in ("x", "y", "z")}
+
+
+def _cast(value: ir.Expr, dtype: str) -> ir.Expr:
+    if value.dtype == dtype:
+        return value
+    return _constant(value.value, dtype) if isinstance(value, ir.Const) else ir.Cast(value, dtype)
+
+
+def _constant(value: Any, dtype: str) -> ir.Const:
+    kind = np.dtype(dtype).kind
+    plain = value.item() if isinstance(value, np.generic) else value
+    if kind == "f":
+        return ir.Const(float(plain), dtype)
+    return ir.Const(bool(plain) if kind == "b" else int(plain), dtype)
+
+
+def _base_name(node: Node) -> str:
+    name = str(node.attrs["name"]) if node.op is INPUT else node.op.name
+    name = "".join(c if c.isalnum() else "_" for c in name)
+    unfit = not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED
+    numbered = name[:1] in "tn" and name[1:].isdigit()
+    return f"{name}_" if name[:1].isalpha() and (unfit or numbered) else name if not unfit else f"x{name}"
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    found, k = name, 1
+    while found in taken:
+        found, k = f"{name}_{k}", k + 1
+    taken.add(found)
+    return found

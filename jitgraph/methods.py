@@ -1,0 +1,220 @@
+"""Operators and methods that Tensors and traced values share, as NumPy and PyTorch users expect them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from . import functions as F
+from .errors import CaptureError, DTypeError
+from .functions import FUNCTIONS
+from .ops import UFUNCS
+from .ops import elementwise as ew
+from .ops.op import Op
+
+_REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
+    np.add: F.sum, np.multiply: F.prod, np.maximum: F.max, np.minimum: F.min,
+    np.logical_and: F.all, np.logical_or: F.any,
+}  # fmt: skip
+
+
+def _operator(op: Op) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        return op(self, F.operand(other)) if _is_operand(other) else NotImplemented
+
+    return method
+
+
+def _reflected(op: Op) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        return op(F.operand(other), self) if _is_operand(other) else NotImplemented
+
+    return method
+
+
+def _is_operand(other: Any) -> bool:
+    return other is not None and not isinstance(other, (str, bytes, dict, set))
+
+
+def _torch_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """PyTorch's `dim` and `keepdim` for NumPy's `axis` and `keepdims`."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        for torch_name, name in (("dim", "axis"), ("keepdim", "keepdims")):
+            if torch_name in kwargs:
+                kwargs[name] = kwargs.pop(torch_name)
+        return function(self, *args, **kwargs)
+
+    method.__name__ = function.__name__
+    method.__doc__ = function.__doc__
+    return method
+
+
+class ArrayMethods:
+    """Mixin for array-like values with `shape`, `ndim` and `dtype` on which table operations work."""
+
+    __slots__ = ()
+    __array_priority__ = 1000
+    __hash__ = object.__hash__
+
+    shape: Any
+    dtype: Any
+    ndim: int
+
+    __add__, __radd__ = _operator(ew.ADD), _reflected(ew.ADD)
+    __sub__, __rsub__ = _operator(ew.SUBTRACT), _reflected(ew.SUBTRACT)
+    __mul__, __rmul__ = _operator(ew.MULTIPLY), _reflected(ew.MULTIPLY)
+    __truediv__, __rtruediv__ = _operator(ew.DIVIDE), _reflected(ew.DIVIDE)
+    __floordiv__, __rfloordiv__ = _operator(ew.FLOOR_DIVIDE), _reflected(ew.FLOOR_DIVIDE)
+    __mod__, __rmod__ = _operator(ew.REMAINDER), _reflected(ew.REMAINDER)
+    __rpow__ = _reflected(ew.POWER)
+    __and__, __rand__ = _operator(ew.BITWISE_AND), _reflected(ew.BITWISE_AND)
+    __or__, __ror__ = _operator(ew.BITWISE_OR), _reflected(ew.BITWISE_OR)
+    __xor__, __rxor__ = _operator(ew.BITWISE_XOR), _reflected(ew.BITWISE_XOR)
+    __lshift__, __rlshift__ = _operator(ew.LEFT_SHIFT), _reflected(ew.LEFT_SHIFT)
+    __rshift__, __rrshift__ = _operator(ew.RIGHT_SHIFT), _reflected(ew.RIGHT_SHIFT)
+    __eq__ = _operator(ew.EQUAL)  # type: ignore[assignment]
+    __ne__ = _operator(ew.NOT_EQUAL)  # type: ignore[assignment]
+    __lt__, __le__ = _operator(ew.LESS), _operator(ew.LESS_EQUAL)
+    __gt__, __ge__ = _operator(ew.GREATER), _operator(ew.GREATER_EQUAL)
+
+    def __neg__(self) -> Any:
+        return ew.NEGATIVE(self)
+
+    def __pos__(self) -> Any:
+        return ew.POSITIVE(self)
+
+    def __abs__(self) -> Any:
+        return ew.ABSOLUTE(self)
+
+    def __invert__(self) -> Any:
+        return ew.INVERT(self)
+
+    def __pow__(self, exponent: Any) -> Any:
+        """As NumPy's operator does it: a square, a root and a reciprocal have their own operations."""
+        if type(exponent) in (int, float):
+            kind = np.dtype(self.dtype).kind
+            special = {1: ew.POSITIVE, 2: ew.SQUARE} if kind in "iuf" else {}
+            if kind == "f":
+                special |= {0.5: ew.SQRT, -1: ew.RECIPROCAL}  # type: ignore[dict-item]
+            if exponent in special and not (kind in "iu" and isinstance(exponent, float)):
+                return special[exponent](self)
+        return ew.POWER(self, F.operand(exponent)) if _is_operand(exponent) else NotImplemented
+
+    def __matmul__(self, other: Any) -> Any:
+        return F.matmul(self, other)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return F.matmul(other, self)
+
+    def __getitem__(self, key: Any) -> Any:
+        return F.getitem(self, key)
+
+    def __iter__(self) -> Any:
+        if self.ndim == 0:
+            raise DTypeError("iteration over a 0-d array")
+        return (self[k] for k in range(self.shape[0]))
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs.get("out") is not None:
+            raise CaptureError(f"np.{ufunc.__name__}(..., out=) writes in place; use the result instead")
+        if method == "reduce" and ufunc in _REDUCTIONS:
+            kwargs.setdefault("axis", 0)
+            return _REDUCTIONS[ufunc](*inputs, **kwargs)
+        if ufunc is np.matmul and method == "__call__" and not kwargs:
+            return F.matmul(*inputs)
+        op = UFUNCS.get(ufunc)
+        if op is None or method != "__call__":
+            called = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+            raise CaptureError(f"np.{called} is not one of jitgraph's operations")
+        dtype = kwargs.pop("dtype", None)
+        if kwargs:
+            raise CaptureError(f"np.{ufunc.__name__}: the argument {next(iter(kwargs))}= is not supported")
+        result = op(*map(F.operand, inputs))
+        return result if dtype is None else F.astype(result, dtype)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        ours = FUNCTIONS.get(func)
+        if ours is None:
+            raise CaptureError(f"np.{func.__name__} is not one of jitgraph's operations")
+        return ours(*args, **kwargs)
+
+    @property
+    def T(self) -> Any:
+        """Axes in reverse order."""
+        return F.transpose(self)
+
+    @property
+    def mT(self) -> Any:
+        """The last two axes exchanged."""
+        return F.swapaxes(self, -1, -2)
+
+    @property
+    def size(self) -> Any:
+        """Number of elements."""
+        total: Any = 1
+        for d in self.shape:
+            total = total * d
+        return total
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise DTypeError("len() of a 0-d array")
+        return int(self.shape[0])
+
+    sum, mean = _torch_names(F.sum), _torch_names(F.mean)
+    var, std = _torch_names(F.var), _torch_names(F.std)
+    prod, max, min = _torch_names(F.prod), _torch_names(F.max), _torch_names(F.min)
+    any, all = _torch_names(F.any), _torch_names(F.all)
+    argmax, argmin = _torch_names(F.argmax), _torch_names(F.argmin)
+    softmax, log_softmax = _torch_names(F.softmax), _torch_names(F.log_softmax)
+    logsumexp = _torch_names(F.logsumexp)
+
+    exp, log, log1p, expm1 = F.exp, F.log, F.log1p, F.expm1
+    sqrt, square, abs, sign = F.sqrt, F.square, F.absolute, F.sign
+    sin, cos, tan, tanh = F.sin, F.cos, F.tan, F.tanh
+    sinh, cosh = F.sinh, F.cosh
+    floor, ceil, trunc = F.floor, F.ceil, F.trunc
+    sigmoid, relu = F.sigmoid, F.relu
+    clip = clamp = F.clip
+    round, dot, matmul, take = F.round, F.dot, F.matmul, F.take
+    maximum, minimum = F.maximum, F.minimum
+    add, sub, mul, div, pow = F.add, F.subtract, F.multiply, F.divide, __pow__
+
+    squeeze = _torch_names(F.squeeze)
+    ravel, swapaxes, flip = F.ravel, F.swapaxes, F.flip
+
+    def astype(self, dtype: Any, copy: bool = True) -> Any:
+        """Elements converted to `dtype`."""
+        return F.astype(self, dtype)
+
+    def reshape(self, *shape: Any) -> Any:
+        """The same elements in C order under another shape; one size may be -1."""
+        return F.reshape(self, shape[0] if len(shape) == 1 else shape)
+
+    view = reshape
+
+    def flatten(self) -> Any:
+        """The elements in C order as one axis."""
+        return F.ravel(self)
+
+    def transpose(self, *axes: Any) -> Any:
+        """Axes permuted (NumPy's meaning); reversed where none are given."""
+        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
+            return F.transpose(self, axes[0])
+        return F.transpose(self, axes or None)
+
+    permute = transpose
+
+    def unsqueeze(self, dim: int) -> Any:
+        """A new axis of size one."""
+        return F.expand_dims(self, dim)
+
+    def expand(self, *shape: Any) -> Any:
+        """Broadcast to a shape; -1 keeps an axis as it is."""
+        wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        lead = len(wanted) - self.ndim
+        kept = [self.shape[k - lead] if d == -1 else d for k, d in enumerate(wanted)]
+        return F.broadcast_to(self, kept)

@@ -1,0 +1,6 @@
+"""The table of operations: one row per operation, read by every interpreter."""
+
+from . import elementwise, library, reductions, views
+from .op import TABLE, UFUNCS, Kind, Op
+
+__all__ = ["TABLE", "UFUNCS", "Kind", "Op", "elementwise", "library", "reductions", "views"]

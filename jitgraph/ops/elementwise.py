@@ -1,0 +1,236 @@
+"""Elementwise operations: what each computes eagerly, in a loop, and backwards.
+
+Gradients of comparisons, logic and rounding are zero almost everywhere and have no rule.  `flops` weighs an
+operation against a memory access when fusion asks whether to compute a value twice.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError
+from ..spec import Spec, broadcast, promotion_type
+from .op import UFUNCS, DType, Kind, Loop, Op, elementwise, register
+
+LIBM = 20  # a scalar library call, against one addition
+POLYNOMIAL = 8  # a vectorised polynomial
+
+# Arithmetic.  For booleans NumPy's + and * are "or" and "and".
+ADD = elementwise(np.add, Loop("x + y", {"b": "x | y"}), (lambda g, out, x, y: g, lambda g, out, x, y: g))
+SUBTRACT = elementwise(np.subtract, "x - y", (lambda g, out, x, y: g, lambda g, out, x, y: -g))
+MULTIPLY = elementwise(
+    np.multiply, Loop("x * y", {"b": "x & y"}), (lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
+)
+DIVIDE = elementwise(
+    np.divide, "x / y", (lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y), flops=4
+)
+FLOOR_DIVIDE = elementwise(
+    np.floor_divide,
+    Loop("int_floor_divide(x, y)", {"f": "float_floor_divide(x, y)"}),
+    flops=LIBM,
+)
+REMAINDER = elementwise(
+    np.remainder,
+    Loop("int_remainder(x, y)", {"f": "float_remainder(x, y)"}),
+    (lambda g, out, x, y: g, lambda g, out, x, y: -g * FLOOR_DIVIDE(x, y)),
+    flops=LIBM,
+)
+FMOD = elementwise(
+    np.fmod,
+    Loop("int_fmod(x, y)", {"f": "math.fmod(x, y)"}),
+    (lambda g, out, x, y: g, lambda g, out, x, y: -g * TRUNC(x / y)),
+    flops=LIBM,
+)
+POWER = elementwise(
+    np.power,
+    "pow(x, y)",
+    (
+        lambda g, out, x, y: g * y * POWER(x, y - 1),
+        # d(x**y)/dy is 0 where x is 0; the inner where keeps log away from it
+        lambda g, out, x, y: g * WHERE(x == 0, 0.0, out * LOG(WHERE(x == 0, 1.0, x))),
+    ),
+    flops=2 * LIBM,
+)
+NEGATIVE = elementwise(np.negative, "-x", lambda g, out, x: -g)
+POSITIVE = elementwise(np.positive, "x", lambda g, out, x: g)
+ABSOLUTE = elementwise(np.absolute, Loop("abs(x)", {"b": "x", "u": "x"}), lambda g, out, x: g * SIGN(x))
+SIGN = elementwise(
+    np.sign, Loop("(x > 0) - (x < 0)", {"u": "x > 0", "f": "select(x > 0, 1, select(x < 0, -1, select(x == 0, 0, x)))"})
+)
+SQUARE = elementwise(np.square, Loop("x * x", {"b": "x"}), lambda g, out, x: g * 2 * x)
+RECIPROCAL = elementwise(np.reciprocal, "1 / x", lambda g, out, x: -g * out * out, flops=4)
+SQRT = elementwise(np.sqrt, "math.sqrt(x)", lambda g, out, x: g * 0.5 / out, flops=4)
+CBRT = elementwise(np.cbrt, "np.cbrt(x)", lambda g, out, x: g / (3 * out * out), flops=LIBM)
+
+# Exponentials and logarithms.
+EXP = elementwise(np.exp, "exp(x)", lambda g, out, x: g * out, flops=POLYNOMIAL)
+EXP2 = elementwise(np.exp2, "exp2(x)", lambda g, out, x: g * out * math.log(2), flops=POLYNOMIAL)
+EXPM1 = elementwise(np.expm1, "expm1(x)", lambda g, out, x: g * (out + 1), flops=POLYNOMIAL)
+LOG = elementwise(np.log, "log(x)", lambda g, out, x: g / x, flops=POLYNOMIAL)
+LOG2 = elementwise(np.log2, "log2(x)", lambda g, out, x: g / (x * math.log(2)), flops=POLYNOMIAL)
+LOG10 = elementwise(np.log10, "log10(x)", lambda g, out, x: g / (x * math.log(10)), flops=POLYNOMIAL)
+LOG1P = elementwise(np.log1p, "log1p(x)", lambda g, out, x: g / (1 + x), flops=POLYNOMIAL)
+LOGADDEXP = elementwise(
+    np.logaddexp,
+    "logaddexp(x, y)",
+    (lambda g, out, x, y: g * EXP(x - out), lambda g, out, x, y: g * EXP(y - out)),
+    flops=2 * POLYNOMIAL,
+)
+
+# Trigonometry.
+SIN = elementwise(np.sin, "sin(x)", lambda g, out, x: g * COS(x), flops=POLYNOMIAL)
+COS = elementwise(np.cos, "cos(x)", lambda g, out, x: -g * SIN(x), flops=POLYNOMIAL)
+TAN = elementwise(np.tan, "tan(x)", lambda g, out, x: g * (1 + out * out), flops=LIBM)
+ARCSIN = elementwise(np.arcsin, "math.asin(x)", lambda g, out, x: g / SQRT(1 - x * x), flops=LIBM)
+ARCCOS = elementwise(np.arccos, "math.acos(x)", lambda g, out, x: -g / SQRT(1 - x * x), flops=LIBM)
+ARCTAN = elementwise(np.arctan, "arctan(x)", lambda g, out, x: g / (1 + x * x), flops=LIBM)
+ARCTAN2 = elementwise(
+    np.arctan2,
+    "math.atan2(x, y)",
+    (lambda g, out, x, y: g * y / (x * x + y * y), lambda g, out, x, y: -g * x / (x * x + y * y)),
+    flops=LIBM,
+)
+HYPOT = elementwise(
+    np.hypot,
+    "math.hypot(x, y)",
+    (lambda g, out, x, y: g * x / out, lambda g, out, x, y: g * y / out),
+    flops=LIBM,
+)
+DEG2RAD = elementwise(
+    np.deg2rad, "x * 0.017453292519943295", lambda g, out, x: g * (math.pi / 180), name="deg2rad"
+)
+RAD2DEG = elementwise(
+    np.rad2deg, "x * 57.29577951308232", lambda g, out, x: g * (180 / math.pi), name="rad2deg"
+)
+UFUNCS[np.radians], UFUNCS[np.degrees] = DEG2RAD, RAD2DEG
+
+# Hyperbolic functions.
+SINH = elementwise(np.sinh, "sinh(x)", lambda g, out, x: g * COSH(x), flops=POLYNOMIAL)
+COSH = elementwise(np.cosh, "cosh(x)", lambda g, out, x: g * SINH(x), flops=POLYNOMIAL)
+TANH = elementwise(np.tanh, "tanh(x)", lambda g, out, x: g * (1 - out * out), flops=POLYNOMIAL)
+ARCSINH = elementwise(np.arcsinh, "math.asinh(x)", lambda g, out, x: g / SQRT(x * x + 1), flops=LIBM)
+ARCCOSH = elementwise(np.arccosh, "math.acosh(x)", lambda g, out, x: g / SQRT(x * x - 1), flops=LIBM)
+ARCTANH = elementwise(np.arctanh, "math.atanh(x)", lambda g, out, x: g / (1 - x * x), flops=LIBM)
+
+# Rounding.
+FLOOR = elementwise(np.floor, Loop("np.floor(x)", dict.fromkeys("bui", "x")))
+CEIL = elementwise(np.ceil, Loop("np.ceil(x)", dict.fromkeys("bui", "x")))
+TRUNC = elementwise(np.trunc, Loop("np.trunc(x)", dict.fromkeys("bui", "x")))
+RINT = elementwise(np.rint, "np.rint(x)")
+
+# Extremes.  maximum and minimum hand on a NaN, fmax and fmin avoid it; ties share the gradient.
+
+
+def _share(g: Any, x: Any, y: Any, first: Any) -> Any:
+    """The part of the cotangent that goes to the operand that won: `first`, or half of it in a tie."""
+    return g * WHERE(x == y, 0.5, WHERE(first, 1.0, 0.0))
+
+
+MAXIMUM = elementwise(
+    np.maximum,
+    Loop("maximum(x, y)", {"b": "x | y"}),
+    (lambda g, out, x, y: _share(g, x, y, x > y), lambda g, out, x, y: _share(g, x, y, x < y)),
+)
+MINIMUM = elementwise(
+    np.minimum,
+    Loop("minimum(x, y)", {"b": "x & y"}),
+    (lambda g, out, x, y: _share(g, x, y, x < y), lambda g, out, x, y: _share(g, x, y, x > y)),
+)
+_FMAX = Loop("select((x >= y) | (y != y), x, y)", {"b": "x | y"})
+_FMIN = Loop("select((x <= y) | (y != y), x, y)", {"b": "x & y"})
+FMAX = elementwise(np.fmax, _FMAX, MAXIMUM.vjp)
+FMIN = elementwise(np.fmin, _FMIN, MINIMUM.vjp)
+COPYSIGN = elementwise(
+    np.copysign,
+    "math.copysign(x, y)",
+    (lambda g, out, x, y: g * COPYSIGN(SIGN(x), y) * SIGN(x) * SIGN(x), None),
+)
+
+# Comparisons and tests.
+EQUAL = elementwise(np.equal, "x == y")
+NOT_EQUAL = elementwise(np.not_equal, "x != y")
+LESS = elementwise(np.less, "x < y")
+LESS_EQUAL = elementwise(np.less_equal, "x <= y")
+GREATER = elementwise(np.greater, "x > y")
+GREATER_EQUAL = elementwise(np.greater_equal, "x >= y")
+ISNAN = elementwise(np.isnan, "x != x")
+ISINF = elementwise(np.isinf, Loop("math.isinf(x)", dict.fromkeys("bui", "False")))
+ISFINITE = elementwise(np.isfinite, Loop("math.isfinite(x)", dict.fromkeys("bui", "True")))
+SIGNBIT = elementwise(np.signbit, "math.copysign(1.0, x) < 0")
+
+# Logic and bits.
+LOGICAL_AND = elementwise(np.logical_and, "bool(x) & bool(y)")
+LOGICAL_OR = elementwise(np.logical_or, "bool(x) | bool(y)")
+LOGICAL_XOR = elementwise(np.logical_xor, "bool(x) != bool(y)")
+LOGICAL_NOT = elementwise(np.logical_not, "not x")
+BITWISE_AND = elementwise(np.bitwise_and, "x & y")
+BITWISE_OR = elementwise(np.bitwise_or, "x | y")
+BITWISE_XOR = elementwise(np.bitwise_xor, "x ^ y")
+INVERT = elementwise(np.invert, Loop("~x", {"b": "not x"}))
+LEFT_SHIFT = elementwise(np.left_shift, "left_shift(x, y)")
+RIGHT_SHIFT = elementwise(np.right_shift, "right_shift(x, y)")
+
+
+# Selection and conversion, which are no ufuncs.
+
+
+def _where_dtypes(condition: Spec, x: Spec, y: Spec) -> tuple[DType, ...]:
+    given = [_promoted_operand(s) for s in (x, y)]
+    if x.weak and y.weak:
+        given = [x.dtype, y.dtype]
+    try:
+        result = np.result_type(*given)
+    except TypeError:
+        raise DTypeError(f"where is not defined for {x.dtype} and {y.dtype}") from None
+    return np.dtype(bool), result, result, result
+
+
+def _promoted_operand(spec: Spec) -> Any:
+    weak = promotion_type(spec)
+    return weak(0) if isinstance(weak, type) else weak
+
+
+def _where_spec(condition: Spec, x: Spec, y: Spec) -> Spec:
+    shape = broadcast("where", [condition.shape, x.shape, y.shape])
+    return Spec(shape, _where_dtypes(condition, x, y)[-1])
+
+
+WHERE = register(
+    Op(
+        "where",
+        Kind.ELEMENTWISE,
+        np.where,
+        _where_spec,
+        (
+            None,
+            lambda g, out, c, x, y: WHERE(c, g, 0.0),
+            lambda g, out, c, x, y: WHERE(c, 0.0, g),
+        ),
+        loop=Loop("select(x, y, z)"),
+        loop_dtypes=_where_dtypes,
+    )
+)
+
+
+def _cast_spec(x: Spec, *, dtype: DType) -> Spec:
+    return Spec(x.shape, dtype)
+
+
+def _cast_gradient(g: Any, out: Any, x: Any, *, dtype: DType) -> Any:
+    return g if np.dtype(dtype).kind == "f" else None
+
+
+CAST = register(
+    Op(
+        "cast",
+        Kind.ELEMENTWISE,
+        lambda x, *, dtype: np.asarray(x).astype(dtype),
+        _cast_spec,
+        (_cast_gradient,),
+        loop=Loop("x", flops=0),
+        loop_dtypes=lambda x, *, dtype: (dtype, dtype),
+    )
+)

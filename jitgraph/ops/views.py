@@ -1,0 +1,219 @@
+"""Views: the same elements under another index.
+
+An index is a tuple of affine expressions, one per axis.  `index_map` methods only use `+` and `*` on them, so the same
+rule serves loop variables and plain integers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import AxisError, ShapeError
+from ..spec import Spec, as_shape, dims, normalize_axes, normalize_axis
+from ..symbolic import Dim, Shape, add, floordiv, mul, product, sub
+from .op import opaque, view
+
+Index = tuple[Any, ...]
+Slice = tuple[Dim, int, Dim]  # start, step, number of elements
+
+
+# broadcast_to
+
+
+def _broadcast_spec(x: Spec, *, shape: Any) -> Spec:
+    target = as_shape(shape)
+    extra = len(target) - x.ndim
+    fits = extra >= 0 and all(
+        (isinstance(d, int) and d == 1) or dims.same(d, t)
+        for d, t in zip(x.shape, target[max(extra, 0) :], strict=True)
+    )
+    if not fits:
+        raise ShapeError(
+            f"broadcast_to: shape {dims.shown(x.shape)} does not broadcast to {dims.shown(target)}"
+        )
+    return Spec(target, x.dtype)
+
+
+def broadcast_index(index: Index, shape: Shape) -> Index:
+    """The index into an operand of this shape for an index of the result it broadcasts to."""
+    own = index[len(index) - len(shape) :]
+    return tuple(0 if isinstance(d, int) and d == 1 else i for i, d in zip(own, shape, strict=True))
+
+
+BROADCAST_TO = view(
+    "broadcast_to",
+    np.broadcast_to,
+    _broadcast_spec,
+    lambda index, x, *, shape: broadcast_index(index, x.shape),
+    lambda g, out, x, *, shape: g,  # the engine sums what was broadcast
+)
+
+
+# transpose, expand_dims, squeeze
+
+
+def _transpose_spec(x: Spec, *, axes: tuple[int, ...]) -> Spec:
+    if sorted(axes) != list(range(x.ndim)):
+        raise AxisError(f"transpose: axes {axes} are no permutation of {x.ndim} dimensions")
+    return Spec(tuple(x.shape[k] for k in axes), x.dtype)
+
+
+def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axes.index(k) for k in range(len(axes)))
+
+
+TRANSPOSE = view(
+    "transpose",
+    np.transpose,
+    _transpose_spec,
+    lambda index, x, *, axes: tuple(index[k] for k in inverse(axes)),
+    lambda g, out, x, *, axes: TRANSPOSE(g, axes=inverse(axes)),
+)
+
+
+def _expand_spec(x: Spec, *, axes: tuple[int, ...]) -> Spec:
+    axes = normalize_axes("expand_dims", axes, x.ndim + len(axes))
+    rest = iter(x.shape)
+    return Spec(tuple(1 if k in axes else next(rest) for k in range(x.ndim + len(axes))), x.dtype)
+
+
+EXPAND_DIMS = view(
+    "expand_dims",
+    lambda x, *, axes: np.expand_dims(x, axes),
+    _expand_spec,
+    lambda index, x, *, axes: tuple(i for k, i in enumerate(index) if k not in axes),
+    lambda g, out, x, *, axes: SQUEEZE(g, axes=axes),
+)
+
+
+def _squeeze_spec(x: Spec, *, axes: tuple[int, ...]) -> Spec:
+    for k in axes:
+        normalize_axis("squeeze", k, x.ndim)
+        if not dims.same(x.shape[k], 1):
+            raise ShapeError(
+                f"squeeze: axis {k} of shape {dims.shown(x.shape)} has a size other than one"
+            )
+    return Spec(tuple(d for k, d in enumerate(x.shape) if k not in axes), x.dtype)
+
+
+def _squeeze_index(index: Index, x: Spec, *, axes: tuple[int, ...]) -> Index:
+    rest = iter(index)
+    return tuple(0 if k in axes else next(rest) for k in range(x.ndim))
+
+
+SQUEEZE = view(
+    "squeeze",
+    lambda x, *, axes: np.squeeze(x, axes),
+    _squeeze_spec,
+    _squeeze_index,
+    lambda g, out, x, *, axes: EXPAND_DIMS(g, axes=axes),
+)
+
+
+# reshape: no affine map, so it is taken on memory
+
+
+def _reshape_spec(x: Spec, *, shape: Any) -> Spec:
+    target = list(as_shape(shape))
+    unknown = [k for k, d in enumerate(target) if isinstance(d, int) and d == -1]
+    total = product(x.shape)
+    misfit = ShapeError(f"reshape: {dims.shown(x.shape)} has no view of shape {dims.shown(target)}")
+    if len(unknown) > 1:
+        raise ShapeError("reshape: only one size can be -1")
+    if unknown:
+        rest = product(d for k, d in enumerate(target) if k not in unknown)
+        if dims.same(rest, 0):
+            raise misfit
+        target[unknown[0]] = floordiv(total, rest)
+        if not dims.same(mul(target[unknown[0]], rest), total):
+            raise misfit
+    elif not dims.same(product(target), total):
+        raise misfit
+    return Spec(tuple(target), x.dtype)
+
+
+RESHAPE = view(
+    "reshape",
+    np.reshape,
+    _reshape_spec,
+    None,
+    lambda g, out, x, *, shape: RESHAPE(g, shape=x.shape),
+)
+
+
+# basic slicing: one (start, step, size) per axis; a flip is a slice with step -1
+
+
+def _python_slice(start: int, step: int, size: int) -> slice:
+    stop = start + step * size
+    return slice(start, stop if stop >= 0 else None, step) if size else slice(0, 0, 1)
+
+
+def _slice_eval(x: Any, *, slices: tuple[tuple[int, int, int], ...]) -> Any:
+    return x[tuple(_python_slice(*s) for s in slices)]
+
+
+def _slice_spec(x: Spec, *, slices: tuple[Slice, ...]) -> Spec:
+    return Spec(tuple(size for _, _, size in slices), x.dtype)
+
+
+def _slice_index(index: Index, x: Spec, *, slices: tuple[Slice, ...]) -> Index:
+    return tuple(
+        start if isinstance(size, int) and size == 1 else i * step + start
+        for i, (start, step, size) in zip(index, slices, strict=True)
+    )
+
+
+SLICE = view(
+    "slice",
+    _slice_eval,
+    _slice_spec,
+    _slice_index,
+    lambda g, out, x, *, slices: EMBED(g, slices=slices, shape=x.shape),
+)
+
+
+def _embed_eval(x: Any, *, slices: tuple[tuple[int, int, int], ...], shape: Any) -> Any:
+    whole = np.zeros(shape, np.asarray(x).dtype)
+    whole[tuple(_python_slice(*s) for s in slices)] = x
+    return whole
+
+
+EMBED = opaque(
+    "embed",  # the transpose of slice: zeros everywhere else
+    _embed_eval,
+    lambda x, *, slices, shape: Spec(as_shape(shape), x.dtype),
+    lambda g, out, x, *, slices, shape: SLICE(g, slices=slices),
+)
+
+
+def normalize_slice(item: slice, size: Dim) -> Slice:
+    """A Python slice of an axis as (start, step, size), by Python's own rules on symbolic sizes."""
+    step = 1 if item.step is None else int(item.step)
+    if step == 0:
+        raise ShapeError("slice step cannot be zero")
+    if step > 0:
+        start = _clip(item.start, size, 0, size, default=0)
+        stop = _clip(item.stop, size, 0, size, default=size)
+        span = sub(stop, start)
+    else:
+        last = sub(size, 1)
+        start = _clip(item.start, size, -1, last, default=last)
+        stop = _clip(item.stop, size, -1, last, default=-1)
+        span = sub(start, stop)
+    if not dims.at_least(span, 1):
+        return 0, 1, 0
+    count = span if abs(step) == 1 else floordiv(add(span, abs(step) - 1), abs(step))
+    return start, step, count
+
+
+def _clip(bound: Any, size: Dim, low: Dim, high: Dim, default: Dim) -> Dim:
+    if bound is None:
+        return default
+    position = as_shape(bound)[0]
+    if not dims.at_least(position, 0):
+        position = add(position, size)
+        return position if dims.at_least(position, low) else low
+    return position if dims.at_least(high, position) else high

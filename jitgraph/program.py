@@ -1,0 +1,202 @@
+"""A captured function ready to run: its program, and what must hold for a call to use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from jitgraph_codegen import program as runtime
+from jitgraph_codegen import store
+
+from .autodiff import Differentiated, differentiate
+from .capture import Captured
+from .errors import GradientError
+from .graph import Graph, Node
+from .options import Options
+from .ops import TABLE
+from .rewrite import simplify
+from .symbolic import Guard, SymbolicInt, evaluate
+from .tensor import Tensor, record
+from .tree import Tree
+from .version import __version__
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """A result that the graph does not compute: a Python value, an array made in the function."""
+
+    value: Any
+
+    def result(self, sizes: Mapping[str, int]) -> Any:
+        if isinstance(self.value, np.ndarray):
+            return self.value.copy()
+        if isinstance(self.value, SymbolicInt):
+            return evaluate(self.value.env.canonical(self.value.dim), sizes)
+        return self.value
+
+
+@dataclass
+class Specialisation:
+    """One captured version of a function.
+
+    wanted: positions of the inputs whose gradient is asked for.
+    results: for each leaf of the function's value, the graph output it is, or a `Fixed`.
+    """
+
+    captured: Captured
+    layouts: dict[str, str]
+    options: Options
+    tree: Tree
+    results: tuple[int | Fixed, ...]
+    wanted: tuple[int, ...]
+    lifted_entries: tuple[Any, ...]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph after simplification."""
+        return simplify(self.captured.graph)
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        return tuple(self.captured.env.hints)
+
+    @cached_property
+    def holds(self) -> Callable[[Sequence[int]], bool]:
+        """Whether the guards hold for the sizes of a call, as compiled Python."""
+        return _guard_function(self.graph.guards, self.symbols)
+
+    @cached_property
+    def differentiated(self) -> Differentiated:
+        return differentiate(self.graph, self.wanted)
+
+    @cached_property
+    def forward(self) -> Callable[..., tuple[Any, ...]]:
+        graph = self.differentiated.forward if self.wanted else self.graph
+        return self._load(graph, self.layouts)
+
+    @cached_property
+    def backward(self) -> Callable[..., tuple[Any, ...]]:
+        parts = self.differentiated
+        kept = parts.forward.outputs[parts.outputs :]
+        layouts = {f"r{k}": self.layouts.get(_input_name(n), "C") for k, n in enumerate(kept)}
+        return self._load(parts.backward, layouts)
+
+    def source(self, graph: Graph, layouts: Mapping[str, str]) -> runtime.ProgramSource:
+        """The program of a graph, from the store if it was ever built on this machine."""
+        return program_of(graph, layouts, len(self.symbols), self.options)
+
+    def _load(self, graph: Graph, layouts: Mapping[str, str]) -> Callable[..., tuple[Any, ...]]:
+        source = self.source(graph, layouts)
+        launcher = None
+        if self.options.target == "cuda":
+            from jitgraph_codegen.cuda_compile import launcher
+        return runtime.load(source, _library_operations(), self.options.parallel, launcher)
+
+    def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
+        """Run on the arrays of a call, lifted ones last, and build the function's value."""
+        computed = self.forward(*arrays, sizes)
+        as_tensors = any(t is not None for t in inputs)
+        if self.wanted:
+            values = self._on_tape(computed, sizes, inputs)
+        elif as_tensors:
+            values = [Tensor(v) for v in computed]
+        else:
+            values = [v if v.ndim else v[()] for v in computed]
+        named = dict(zip(self.symbols, sizes, strict=True))
+        leaves = [values[r] if isinstance(r, int) else r.result(named) for r in self.results]
+        return self.tree.unflatten(leaves)
+
+    def _on_tape(
+        self, computed: Sequence[Any], sizes: list[int], inputs: Sequence[Tensor | None]
+    ) -> list[Tensor]:
+        """Tensors that share one entry of the tape: the whole program is one node."""
+        parts = self.differentiated
+        outputs = [Tensor(v) for v in computed[: parts.outputs]]
+        residuals = computed[parts.outputs :]
+        sources = tuple(inputs[k] for k in self.wanted)
+        templates = [(o.shape, o.dtype) for o in outputs]
+
+        def pull_all(g: _Cotangents, bundle: Tensor, create_graph: bool) -> list[Any]:
+            seeds = [
+                np.asarray(g.parts.get(k, np.zeros(shape, dtype)), dtype, order="C")
+                for k, (shape, dtype) in enumerate(templates)
+                if dtype.kind == "f"
+            ]
+            found = self.backward(*residuals, *seeds, sizes)
+            gradients: list[Any] = [None] * len(sources)
+            for position, gradient in zip(parts.reached, found, strict=True):
+                gradients[position] = gradient
+            return gradients
+
+        bundle = Tensor(np.zeros(()))
+        record(self.graph.name, bundle, sources, pull_all)
+        for k, output in enumerate(outputs):
+            if output.dtype.kind == "f":
+                record(self.graph.name, output, (bundle,), _pull_one(k))
+        return outputs
+
+
+def _pull_one(k: int) -> Callable[..., list[Any]]:
+    def pullback(g: Any, output: Tensor, create_graph: bool) -> list[Any]:
+        if create_graph:
+            raise GradientError(
+                "create_graph=True through a compiled function is not supported; "
+                'compile it with mode="dynamic" for second derivatives'
+            )
+        return [_Cotangents({k: g})]
+
+    return pullback
+
+
+@dataclass
+class _Cotangents:
+    """Cotangents of some of a program's outputs; adding two joins them."""
+
+    parts: dict[int, Any] = field(default_factory=dict)
+
+    def __add__(self, other: _Cotangents) -> _Cotangents:
+        return _Cotangents(self.parts | other.parts)
+
+
+def _input_name(node: Node) -> str:
+    return str(node.attrs.get("name", ""))
+
+
+def _guard_function(guards: Sequence[Guard], symbols: Sequence[str]) -> Callable[[Sequence[int]], bool]:
+    if not guards:
+        return lambda sizes: True
+    unpack = f"    {', '.join(symbols)}, = sizes\n"
+    condition = " and ".join(map(str, guards))
+    namespace: dict[str, Any] = {}
+    exec(f"def holds(sizes):\n{unpack}    return {condition}\n", namespace)
+    holds: Callable[[Sequence[int]], bool] = namespace["holds"]
+    return holds
+
+
+def program_of(graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options) -> runtime.ProgramSource:
+    """The program of a simplified graph, from the store if this graph was ever built on this machine.
+
+    layouts: "C" or "A" for each input by name; sizes: how many size arguments a call brings.
+    """
+    text = f"{graph}\n{sorted(layouts.items())} {sizes} {options}"
+    key = store.key("program", runtime.VERSION, text, _fingerprint())
+    found = store.read(key, "program")
+    if found is not None:
+        return runtime.ProgramSource.from_json(found[1])
+    from .build import build  # the compiler proper, which a warm start does not need
+
+    source = build(graph, layouts, sizes, options)
+    store.write(key, "program", {"name": graph.name}, source.to_json())
+    return source
+
+
+def _fingerprint() -> str:
+    return f"jitgraph {__version__} numpy {np.__version__}"
+
+
+def _library_operations() -> dict[str, Callable[..., Any]]:
+    """NumPy evaluations by name, for the program text to call."""
+    return {name: op.eval for name, op in TABLE.items()}

@@ -1,0 +1,69 @@
+"""`explain`: what a compiled function does, for people."""
+
+from __future__ import annotations
+
+from .build import Staged, stage
+from .fuse import Group
+from .graph import Node
+from .program import Specialisation
+from .symbolic import Dim, evaluate, product
+
+
+def explain(found: Specialisation) -> str:
+    """Groups with their operations, lines and bytes; library calls; what was not fused and why."""
+    graph = found.differentiated.forward if found.wanted else found.graph
+    staged = stage(graph, found.layouts, found.options)
+    hints = found.captured.env.hints
+    lines = [f"{graph.name}: static graph of {len(graph.nodes)} operations, target {found.options.target}"]
+    lines += [f"  valid while {guard}" for guard in graph.guards]
+    lines += _steps(staged, hints)
+    for refusal in staged.plan.refusals:
+        lines.append(
+            f"  not fused: {refusal.producer.op.name} ({refusal.producer.where}) into "
+            f"{refusal.consumer.op.name} ({refusal.consumer.where}): {refusal.reason}"
+        )
+    if found.wanted:
+        kept = len(found.differentiated.forward.outputs) - found.differentiated.outputs
+        lines.append(f"  kept for the gradient: {kept} arrays")
+    return "\n".join(lines)
+
+
+def _steps(staged: Staged, hints: dict[str, int]) -> list[str]:
+    lines = []
+    for step in staged.plan.steps:
+        if isinstance(step, Node):
+            lines.append(f"  NumPy    {step.op.name}  {step.spec}  ({step.where})")
+            continue
+        kernel = staged.kernels[step].kernel
+        buffers = staged.kernels[step].buffers
+        moved = sum(_bytes(n, hints) for n in buffers)
+        rows = f", reduces axes {sorted(step.reduced)}" if step.reduced else ""
+        lines.append(
+            f"  kernel   {kernel.name}  over [{', '.join(map(str, step.domain))}]{rows}, {_readable(moved)} moved"
+        )
+        for where, ops in _by_line(step).items():
+            lines.append(f"             {where}: {', '.join(ops)}")
+    return lines
+
+
+def _by_line(group: Group) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for node in group.place:
+        found.setdefault(node.where, []).append(node.op.name)
+    return found
+
+
+def _bytes(node: Node, hints: dict[str, int]) -> int:
+    elements: Dim = product(node.spec.shape)
+    return evaluate(elements, hints) * node.spec.dtype.itemsize
+
+
+def _readable(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    raise AssertionError
+
+

@@ -1,0 +1,186 @@
+"""Simplification: rewrites that make a graph smaller and leave every result bit for bit as it was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .graph import CONSTANT, INPUT, Graph, Node, constant, pruned
+from .ops import Kind
+from .ops import elementwise as ew
+from .ops import views
+from .spec import spec_of
+from .symbolic import Shape
+
+
+def simplify(graph: Graph) -> Graph:
+    """Constants folded, exact algebra applied, common subexpressions shared, dead code dropped."""
+    replace: dict[Node, Node] = {}
+    known: dict[Any, Node] = {}
+    nodes: list[Node] = []
+    emitted: set[Node] = set(graph.inputs)
+    for node in graph.nodes:
+        inputs = tuple(replace.get(i, i) for i in node.inputs)
+        made = _simplified(Node(node.op, inputs, node.attrs, node.spec, node.where))
+        shared = known.setdefault(_key(made), made)
+        if shared not in emitted:
+            emitted.add(shared)
+            nodes.append(shared)
+        replace[node] = shared
+    outputs = []
+    for output in graph.outputs:
+        found = replace.get(output, output)
+        if _is_memory_of_input(found) and not _is_memory_of_input(output):
+            found = Node(ew.CAST, (found,), {"dtype": found.spec.dtype}, found.spec, output.where)
+            nodes.append(found)  # `x * 1` is a new array, not the caller's x
+        outputs.append(found)
+    return pruned(Graph(graph.name, graph.inputs, tuple(nodes), tuple(outputs), graph.guards))
+
+
+def _is_memory_of_input(node: Node) -> bool:
+    while node.kind is Kind.VIEW:
+        node = node.inputs[0]
+    return node.op is INPUT
+
+
+def _key(node: Node) -> Any:
+    """Equal for nodes that compute the same value."""
+    if node.op is INPUT:
+        return id(node)
+    attrs = tuple((k, _literal(v)) for k, v in sorted(node.attrs.items()))
+    return node.op.name, tuple(map(id, node.inputs)), attrs, node.spec
+
+
+def _literal(value: Any) -> Any:
+    """A constant by type and digits, so that 0.0 and -0.0, or 1 and True, stay apart."""
+    if isinstance(value, (bool, int, float, np.generic)):
+        return type(value).__name__, repr(value)
+    return value
+
+
+def _simplified(node: Node) -> Node:
+    for rule in (_fold, _identity, _double, _view):
+        found = rule(node)
+        if found is not None:
+            return found
+    return node
+
+
+def _fold(node: Node) -> Node | None:
+    """An elementwise operation on constants alone."""
+    if node.kind is not Kind.ELEMENTWISE or any(i.op is not CONSTANT for i in node.inputs):
+        return None
+    with np.errstate(all="ignore"):
+        value = node.op.eval(*[i.attrs["value"] for i in node.inputs], **node.attrs)
+    value = node.spec.dtype.type(value)
+    if node.spec.weak:
+        value = value.item()
+    folded = spec_of(value)
+    return constant(value, folded, node.where) if folded == node.spec else None
+
+
+def _is_constant(node: Node, value: float) -> bool:
+    return node.op is CONSTANT and bool(node.attrs["value"] == value) and not np.signbit(
+        np.float64(node.attrs["value"])
+    )
+
+
+def _identity(node: Node) -> Node | None:
+    """x * 1, x / 1, x - 0 and their like, where neither dtype nor shape changes.
+
+    x + 0 is not among them for floats: it turns -0.0 into 0.0.
+    """
+    if node.op is ew.CAST or node.op is ew.POSITIVE:
+        x = node.inputs[0]
+        return x if _same(x, node) else None
+    if len(node.inputs) != 2:
+        return None
+    x, y = node.inputs
+    if _same(x, node) and (
+        (node.op in (ew.MULTIPLY, ew.DIVIDE, ew.POWER) and _is_constant(y, 1))
+        or (node.op is ew.SUBTRACT and _is_constant(y, 0))
+        or (node.op is ew.ADD and node.spec.dtype.kind in "iu" and _is_constant(y, 0))
+    ):
+        return x
+    if _same(y, node) and (
+        (node.op is ew.MULTIPLY and _is_constant(x, 1))
+        or (node.op is ew.ADD and node.spec.dtype.kind in "iu" and _is_constant(x, 0))
+    ):
+        return y
+    return None
+
+
+def _same(x: Node, node: Node) -> bool:
+    return x.spec == node.spec
+
+
+def _double(node: Node) -> Node | None:
+    """-(-x) and not(not x)."""
+    if node.op is ew.NEGATIVE or (node.op is ew.INVERT):
+        inner = node.inputs[0]
+        if inner.op is node.op and _same(inner.inputs[0], node):
+            return inner.inputs[0]
+    return None
+
+
+def _view(node: Node) -> Node | None:
+    """Views that change nothing, and pairs that undo or join each other."""
+    if node.kind is not Kind.VIEW:
+        return None
+    x = node.inputs[0]
+    if _changes_nothing(node, x.spec):
+        return x
+    if node.op is views.RESHAPE and (unit := _unit_axes_only(node, x)) is not None:
+        return unit
+    if x.op is not node.op:
+        return None
+    source = x.inputs[0]
+    if node.op is views.TRANSPOSE:
+        axes = tuple(x.attrs["axes"][k] for k in node.attrs["axes"])
+        if axes == tuple(range(len(axes))):
+            return source
+        return Node(node.op, (source,), {"axes": axes}, node.spec, node.where)
+    if node.op in (views.RESHAPE, views.BROADCAST_TO):
+        if source.spec.shape == node.spec.shape:
+            return source
+        return Node(node.op, (source,), {"shape": node.spec.shape}, node.spec, node.where)
+    return None
+
+
+def _unit_axes_only(node: Node, x: Node) -> Node | None:
+    """A reshape that only adds or only drops axes of size one, as the view that loops can follow."""
+    new, old = node.spec.shape, x.spec.shape
+    if len(new) > len(old) and (axes := _inserted(old, new)) is not None:
+        return Node(views.EXPAND_DIMS, (x,), {"axes": axes}, node.spec, node.where)
+    if len(old) > len(new) and (axes := _inserted(new, old)) is not None:
+        return Node(views.SQUEEZE, (x,), {"axes": axes}, node.spec, node.where)
+    return None
+
+
+def _inserted(short: Shape, long: Shape) -> tuple[int, ...] | None:
+    """Positions of the ones that make `long` of `short`, if that is all the difference."""
+    axes, k = [], 0
+    for position, dim in enumerate(long):
+        rest = len(long) - position - 1
+        if k < len(short) and short[k] == dim and not (dim == 1 and rest < len(short) - k):
+            k += 1
+        elif dim == 1:
+            axes.append(position)
+        else:
+            return None
+    return tuple(axes) if k == len(short) else None
+
+
+def _changes_nothing(node: Node, spec: Spec) -> bool:
+    if node.spec.shape != spec.shape:
+        return False
+    if node.op in (views.RESHAPE, views.BROADCAST_TO):
+        return True
+    if node.op is views.TRANSPOSE:
+        return bool(node.attrs["axes"] == tuple(range(spec.ndim)))
+    if node.op is views.SLICE:
+        return all(start == 0 and step == 1 for start, step, _ in node.attrs["slices"])
+    return False
+
+

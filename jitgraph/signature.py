@@ -1,0 +1,99 @@
+"""Signatures: what of a call's arguments a program depends on.
+
+    signature ::= structure of the arguments, one entry per leaf
+    entry     ::= array: dtype, layout, which axes have size 0 or 1; whether a Tensor, and one to differentiate
+                | float: a run-time value
+                | static: the value itself
+
+Sizes beyond 1 are no part of it; they come to a program as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .errors import CaptureError, DTypeError
+from .spec import SUPPORTED, Spec, check_dtype
+from .symbolic import ShapeEnv
+from .tensor import Tensor, is_recording
+
+ARRAY, TENSOR, WANTED, FLOAT, STATIC = "array", "tensor", "differentiated", "float", "static"
+
+
+@dataclass
+class Arguments:
+    """The leaves of a call, sorted by how a program takes them."""
+
+    entries: tuple[Hashable, ...]
+    arrays: list[np.ndarray[Any, Any]]  # what the program is given, floats as 0-d arrays
+    sizes: list[int]  # of all axes longer than one, in order
+    tensors: list[Tensor | None]  # beside `arrays`
+
+    @property
+    def any_tensor(self) -> bool:
+        return any(t is not None for t in self.tensors)
+
+
+def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
+    """Look at the leaves of a call. static: which leaves are compile-time values by the user's word."""
+    entries: list[Hashable] = []
+    found = Arguments((), [], [], [])
+    for leaf, is_static in zip(leaves, static, strict=True):
+        kind = type(leaf)
+        if kind is np.ndarray and not is_static:
+            entries.append((ARRAY, *_array_entry(leaf, found, None)))
+        elif kind is Tensor:
+            role = WANTED if leaf.requires_grad and is_recording() else TENSOR
+            entries.append((role, *_array_entry(leaf.data, found, leaf)))
+        elif kind is float and not is_static:
+            entries.append(FLOAT)
+            found.arrays.append(np.asarray(leaf))
+            found.tensors.append(None)
+        elif isinstance(leaf, np.generic) and not is_static:
+            entries.append((ARRAY, *_array_entry(np.asarray(leaf), found, None)))
+        else:
+            entries.append(_static_entry(leaf))
+    found.entries = tuple(entries)
+    return found
+
+
+def _array_entry(array: np.ndarray[Any, Any], found: Arguments, tensor: Tensor | None) -> tuple[Any, ...]:
+    if array.dtype.char not in SUPPORTED:
+        check_dtype(array.dtype, "an argument")
+    flags = array.flags
+    if not (flags.aligned and array.dtype.isnative):
+        array = array.astype(array.dtype.newbyteorder("="))
+        flags = array.flags
+    found.arrays.append(array)
+    found.tensors.append(tensor)
+    small = []
+    for axis, size in enumerate(array.shape):
+        if size > 1:
+            found.sizes.append(size)
+        else:
+            small.append((axis, size))
+    return array.dtype.char, array.ndim, flags.c_contiguous, tuple(small)
+
+
+def _static_entry(leaf: Any) -> Hashable:
+    if isinstance(leaf, np.ndarray) and type(leaf) is not np.ndarray:
+        raise CaptureError(f"arguments of the array subclass {type(leaf).__name__} are not captured")
+    if isinstance(leaf, np.ndarray):
+        raise DTypeError("an array can't be a static argument; pass a tuple")
+    try:
+        hash(leaf)
+    except TypeError:
+        raise CaptureError(
+            f"an argument of type {type(leaf).__name__} is neither an array nor hashable"
+        ) from None
+    return STATIC, type(leaf), leaf
+
+
+def array_spec(array: np.ndarray[Any, Any], env: ShapeEnv, weak: bool) -> Spec:
+    """The spec of a program's input: a fresh symbol for each size beyond 1."""
+    shape = tuple(d if d < 2 else env.fresh(d) for d in array.shape)
+    return Spec(shape, array.dtype, weak)

@@ -1,0 +1,460 @@
+"""Sizes of arrays as integer expressions, and the guards a captured graph depends on.
+
+    dim  ::= int | Size                     a size that is known, or an expression
+    Size ::= sum of coefficient * product of atoms
+    atom ::= Symbol                         one axis of one argument, s0, s1, ...
+           | FloorDiv(dim, dim)             what is no polynomial
+
+Axes of size 0 and 1 are part of a signature, so a symbol always stands for a size of at least 2.  That
+alone proves most bounds: `x[1:-1]` of a symbolic axis needs no guard.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from typing import Any, SupportsIndex, Union
+
+SMALLEST = 2  # the least value of a symbol
+
+
+@dataclass(frozen=True)
+class Symbol:
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def value(self, sizes: Mapping[str, int]) -> int:
+        return sizes[self.name]
+
+
+@dataclass(frozen=True)
+class FloorDiv:
+    numerator: Dim
+    denominator: Dim
+
+    def __str__(self) -> str:
+        return f"({self.numerator})//({self.denominator})"
+
+    def value(self, sizes: Mapping[str, int]) -> int:
+        return evaluate(self.numerator, sizes) // evaluate(self.denominator, sizes)
+
+
+Atom = Union[Symbol, FloorDiv]
+Monomial = tuple[Atom, ...]
+
+
+@dataclass(frozen=True)
+class Size:
+    """A polynomial over atoms with integer coefficients; equal expressions compare equal."""
+
+    terms: tuple[tuple[Monomial, int], ...]
+
+    @cached_property
+    def _text(self) -> str:
+        text = ""
+        for monomial, coefficient in self.terms:
+            factors = [str(atom) for atom in monomial]
+            if abs(coefficient) != 1 or not factors:
+                factors.insert(0, str(abs(coefficient)))
+            sign = "-" if coefficient < 0 else "+"
+            product = "*".join(factors)
+            text += f" {sign} {product}" if text else (f"-{product}" if sign == "-" else product)
+        return text
+
+    def __str__(self) -> str:
+        return self._text
+
+    __repr__ = __str__
+
+    @cached_property
+    def symbols(self) -> frozenset[str]:
+        found: set[str] = set()
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                found |= _symbols_of(atom)
+        return frozenset(found)
+
+
+Dim = Union[int, Size]
+Shape = tuple[Dim, ...]
+
+
+def _symbols_of(atom: Atom) -> frozenset[str]:
+    if isinstance(atom, Symbol):
+        return frozenset((atom.name,))
+    return symbols(atom.numerator) | symbols(atom.denominator)
+
+
+def symbols(dim: Dim) -> frozenset[str]:
+    """Names of the symbols an expression depends on."""
+    return dim.symbols if isinstance(dim, Size) else frozenset()
+
+
+def symbol(name: str) -> Size:
+    return Size((((Symbol(name),), 1),))
+
+
+def _terms(dim: Dim) -> dict[Monomial, int]:
+    if isinstance(dim, Size):
+        return dict(dim.terms)
+    return {(): int(dim)} if dim else {}
+
+
+def _from_terms(terms: Mapping[Monomial, int]) -> Dim:
+    kept = {monomial: c for monomial, c in terms.items() if c}
+    if not kept:
+        return 0
+    if set(kept) == {()}:
+        return kept[()]
+    ordered = sorted(kept.items(), key=lambda item: (-len(item[0]), [str(a) for a in item[0]]))
+    return Size(tuple(ordered))
+
+
+def add(a: Dim, b: Dim) -> Dim:
+    if isinstance(a, int) and isinstance(b, int):
+        return a + b
+    terms = _terms(a)
+    for monomial, coefficient in _terms(b).items():
+        terms[monomial] = terms.get(monomial, 0) + coefficient
+    return _from_terms(terms)
+
+
+def mul(a: Dim, b: Dim) -> Dim:
+    if isinstance(a, int) and isinstance(b, int):
+        return a * b
+    terms: dict[Monomial, int] = {}
+    for left, c in _terms(a).items():
+        for right, d in _terms(b).items():
+            monomial = tuple(sorted(left + right, key=str))
+            terms[monomial] = terms.get(monomial, 0) + c * d
+    return _from_terms(terms)
+
+
+def sub(a: Dim, b: Dim) -> Dim:
+    return add(a, mul(-1, b))
+
+
+def floordiv(a: Dim, b: Dim) -> Dim:
+    """`a // b`; exact division of polynomials is done, the rest stays an atom."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    exact = _divide_exactly(a, b)
+    return exact if exact is not None else _from_terms({(FloorDiv(a, b),): 1})
+
+
+def mod(a: Dim, b: Dim) -> Dim:
+    return sub(a, mul(floordiv(a, b), b))
+
+
+def _divide_exactly(a: Dim, b: Dim) -> Dim | None:
+    divisor = _terms(b)
+    if len(divisor) != 1:
+        return 1 if a == b else None
+    (monomial, coefficient), = divisor.items()
+    quotient: dict[Monomial, int] = {}
+    for other, c in _terms(a).items():
+        rest = list(other)
+        for atom in monomial:
+            if atom not in rest:
+                return None
+            rest.remove(atom)
+        if c % coefficient:
+            return None
+        quotient[tuple(rest)] = c // coefficient
+    return _from_terms(quotient)
+
+
+def product(dims: Iterable[Dim]) -> Dim:
+    return reduce(mul, dims, 1)
+
+
+def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
+    """The value of an expression where `sizes` gives each symbol."""
+    if isinstance(dim, int):
+        return dim
+    total = 0
+    for monomial, coefficient in dim.terms:
+        for atom in monomial:
+            coefficient *= atom.value(sizes)
+        total += coefficient
+    return total
+
+
+def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
+    """The expression with symbols replaced by other expressions."""
+    if isinstance(dim, int) or not (dim.symbols & values.keys()):
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        factor: Dim = coefficient
+        for atom in monomial:
+            factor = mul(factor, _substitute_atom(atom, values))
+        total = add(total, factor)
+    return total
+
+
+def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
+    if isinstance(atom, Symbol):
+        return values.get(atom.name, _from_terms({(atom,): 1}))
+    return floordiv(substitute(atom.numerator, values), substitute(atom.denominator, values))
+
+
+def surely_nonnegative(dim: Dim) -> bool:
+    """Whether the expression is at least 0 for all sizes a symbol can have."""
+    if isinstance(dim, int):
+        return dim >= 0
+    names: dict[str, Dim] = {}
+    for name in dim.symbols:  # s = SMALLEST + t with t >= 0; no coefficient may then be negative
+        names[name] = add(symbol(name), SMALLEST)
+    shifted = substitute(dim, names)
+    if isinstance(shifted, int):
+        return shifted >= 0
+    return all(c >= 0 and all(map(_atom_nonnegative, m)) for m, c in shifted.terms)
+
+
+def _atom_nonnegative(atom: Atom) -> bool:
+    if isinstance(atom, Symbol):
+        return True
+    return surely_nonnegative(atom.numerator) and surely_nonnegative(atom.denominator)
+
+
+def parse_dim(text: str) -> Dim:
+    """The expression that `str` printed."""
+    return _from_ast(ast.parse(text.strip(), mode="eval").body)
+
+
+_AST_OPERATORS: dict[type[ast.operator], Callable[[Dim, Dim], Dim]] = {
+    ast.Add: add, ast.Sub: sub, ast.Mult: mul, ast.FloorDiv: floordiv,
+}  # fmt: skip
+
+
+def _from_ast(tree: ast.expr) -> Dim:
+    match tree:
+        case ast.Constant(value=int(value)):
+            return value
+        case ast.Name(id=name):
+            return symbol(name)
+        case ast.UnaryOp(op=ast.USub(), operand=operand):
+            return mul(-1, _from_ast(operand))
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _AST_OPERATORS:
+            return _AST_OPERATORS[type(op)](_from_ast(left), _from_ast(right))
+    raise ValueError(f"not a size: {ast.unparse(tree)}")
+
+
+@dataclass(frozen=True)
+class Guard:
+    """`dim relation 0`, with relation one of `==`, `!=`, `>=`: what a captured graph relies on."""
+
+    relation: str
+    dim: Dim
+
+    def __str__(self) -> str:
+        return f"{self.dim} {self.relation} 0"
+
+    def holds(self, sizes: Mapping[str, int]) -> bool:
+        value = evaluate(self.dim, sizes)
+        return {"==": value == 0, "!=": value != 0, ">=": value >= 0}[self.relation]
+
+
+class ShapeEnv:
+    """The symbols of one capture: their values at capture time and the guards taken so far.
+
+    Questions are answered with the sizes of the call that is being captured; each answer that other sizes
+    could change is kept as a guard.
+    """
+
+    def __init__(self) -> None:
+        self.hints: dict[str, int] = {}
+        self.guards: list[Guard] = []
+        self._known: dict[str, Dim] = {}
+
+    def fresh(self, value: int) -> Size:
+        name = f"s{len(self.hints)}"
+        self.hints[name] = value
+        return symbol(name)
+
+    def canonical(self, dim: Dim) -> Dim:
+        """The expression in the symbols that are left after all equalities found so far."""
+        before = None
+        while dim != before:
+            before, dim = dim, substitute(dim, self._known)
+        return dim
+
+    def hint(self, dim: Dim) -> int:
+        return evaluate(dim, self.hints)
+
+    def same(self, a: Dim, b: Dim) -> bool:
+        difference = self.canonical(sub(a, b))
+        if isinstance(difference, int):
+            return difference == 0
+        equal = self.hint(difference) == 0
+        self._guard("==" if equal else "!=", difference)
+        if equal:
+            self._solve(difference)
+        return equal
+
+    def at_least(self, a: Dim, b: Dim) -> bool:
+        """Whether a >= b."""
+        difference = self.canonical(sub(a, b))
+        if isinstance(difference, int):
+            return difference >= 0
+        if surely_nonnegative(difference):
+            return True
+        opposite = sub(-1, difference)
+        if surely_nonnegative(opposite):
+            return False
+        holds = self.hint(difference) >= 0
+        self._guard(">=", difference if holds else opposite)
+        return holds
+
+    def value(self, dim: Dim) -> int:
+        """The number itself: the graph is specialised on it."""
+        number = self.hint(dim)
+        if not self.same(dim, number):
+            raise AssertionError("a size differs from its own value")
+        return number
+
+    def _guard(self, relation: str, dim: Dim) -> None:
+        guard = Guard(relation, dim)
+        if guard not in self.guards:
+            self.guards.append(guard)
+
+    def _solve(self, zero: Size) -> None:
+        """Learn `symbol = expression` from `zero == 0`, where a symbol stands alone.
+
+        The youngest such symbol goes, so that results are named by the first arguments.
+        """
+        candidates: list[tuple[int, str, int]] = []
+        for monomial, coefficient in zero.terms:
+            if len(monomial) == 1 and isinstance(monomial[0], Symbol) and abs(coefficient) == 1:
+                name = monomial[0].name
+                rest = add(zero, mul(-coefficient, symbol(name)))
+                if name not in symbols(rest):
+                    candidates.append((int(name[1:]), name, coefficient))
+        if candidates:
+            _, name, coefficient = max(candidates)
+            rest = add(zero, mul(-coefficient, symbol(name)))
+            self._known[name] = mul(-coefficient, rest)
+
+
+class SymbolicInt:
+    """What `x.shape[0]` is inside a captured function: an int whose value the graph does not depend on.
+
+    Arithmetic stays symbolic, a comparison becomes a guard, and where Python needs the number itself
+    (`range(n)`, `np.zeros(n)`) the graph is specialised on it.
+    """
+
+    __slots__ = ("dim", "env")
+
+    def __init__(self, dim: Dim, env: ShapeEnv) -> None:
+        self.dim, self.env = dim, env
+
+    def _binary(self, other: object, op: Callable[[Dim, Dim], Dim], swap: bool = False) -> Any:
+        dim = _as_dim(other)
+        if dim is None:
+            return NotImplemented
+        a, b = (dim, self.dim) if swap else (self.dim, dim)
+        return user_int(op(a, b), self.env)
+
+    def __add__(self, other: object) -> Any:
+        return self._binary(other, add)
+
+    __radd__ = __add__
+
+    def __mul__(self, other: object) -> Any:
+        return self._binary(other, mul)
+
+    __rmul__ = __mul__
+
+    def __sub__(self, other: object) -> Any:
+        return self._binary(other, sub)
+
+    def __rsub__(self, other: object) -> Any:
+        return self._binary(other, sub, swap=True)
+
+    def __floordiv__(self, other: object) -> Any:
+        return self._binary(other, floordiv)
+
+    def __rfloordiv__(self, other: object) -> Any:
+        return self._binary(other, floordiv, swap=True)
+
+    def __mod__(self, other: object) -> Any:
+        return self._binary(other, mod)
+
+    def __neg__(self) -> Any:
+        return user_int(mul(-1, self.dim), self.env)
+
+    def __eq__(self, other: object) -> Any:
+        dim = _as_dim(other)
+        return NotImplemented if dim is None else self.env.same(self.dim, dim)
+
+    def __ge__(self, other: object) -> Any:
+        dim = _as_dim(other)
+        return NotImplemented if dim is None else self.env.at_least(self.dim, dim)
+
+    def __le__(self, other: object) -> Any:
+        dim = _as_dim(other)
+        return NotImplemented if dim is None else self.env.at_least(dim, self.dim)
+
+    def __gt__(self, other: object) -> Any:
+        dim = _as_dim(other)
+        return NotImplemented if dim is None else not self.env.at_least(dim, self.dim)
+
+    def __lt__(self, other: object) -> Any:
+        dim = _as_dim(other)
+        return NotImplemented if dim is None else not self.env.at_least(self.dim, dim)
+
+    def __bool__(self) -> bool:
+        return not self.env.same(self.dim, 0)
+
+    def __index__(self) -> int:
+        return self.env.value(self.dim)
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        return float(self.env.value(self.dim))
+
+    def __truediv__(self, other: object) -> Any:
+        return int(self) / other if isinstance(other, (int, float, SymbolicInt)) else NotImplemented
+
+    def __rtruediv__(self, other: object) -> Any:
+        return other / int(self) if isinstance(other, (int, float)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.env.value(self.dim))
+
+    def __repr__(self) -> str:
+        return f"{self.dim}"
+
+
+def user_int(dim: Dim, env: ShapeEnv) -> int | SymbolicInt:
+    """An int where the size is known, a `SymbolicInt` where it is not."""
+    dim = env.canonical(dim)
+    return dim if isinstance(dim, int) else SymbolicInt(dim, env)
+
+
+def _as_dim(value: object) -> Dim | None:
+    if isinstance(value, SymbolicInt):
+        return value.dim
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and _is_plain_int(value):
+        return int(value)
+    return None
+
+
+def _is_plain_int(value: object) -> bool:
+    return not hasattr(value, "shape") or getattr(value, "shape", None) == ()
+
+
+def to_dim(value: Any) -> Dim:
+    """A size given by a user (int, NumPy integer or SymbolicInt) as an expression."""
+    if isinstance(value, (int, Size)) and not isinstance(value, bool):
+        return value
+    dim = _as_dim(value)
+    if dim is None:
+        raise TypeError(f"{value!r} is no size: expected an integer")
+    return dim

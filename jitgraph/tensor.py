@@ -1,0 +1,319 @@
+"""Dynamic mode: Tensors that compute at once on NumPy and record what they did on a tape.
+
+The tape is the dynamic graph: each Tensor that needs a gradient knows the operation it came from, and `backward`
+walks from a result to its leaves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import functions as F
+from . import interpreter
+from .errors import DTypeError, GradientError, JitgraphError, ShapeError, user_line
+from .methods import ArrayMethods
+from .ops import Op
+from .spec import check_dtype
+from .vjp import cotangents
+
+_sequence = itertools.count()
+
+
+class _Mode:
+    recording = True
+
+
+class Record:
+    """One entry of the tape: how a Tensor was computed, and what turns its cotangent into its inputs'."""
+
+    __slots__ = ("name", "inputs", "pullback", "number", "output")
+
+    def __init__(self, name: str, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]) -> None:
+        self.name, self.inputs, self.pullback = name, inputs, pullback
+        self.number = next(_sequence)
+
+
+class Tensor(ArrayMethods):
+    """An n-dimensional array that can be differentiated.
+
+    data: array of bool, integers, float32 or float64; Python numbers and lists are converted, floats to float32.
+    requires_grad: collect the gradient of later results with respect to this tensor in `.grad`.
+    """
+
+    __slots__ = ("data", "requires_grad", "grad", "_record", "__weakref__")
+
+    def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
+        array = data.data if isinstance(data, Tensor) else _as_array(data, dtype)
+        if dtype is not None:
+            array = array.astype(dtype, copy=False)
+        check_dtype(array.dtype, "a tensor's data")
+        if requires_grad and array.dtype.kind != "f":
+            raise GradientError(f"only floating-point tensors have gradients, this one is {array.dtype}")
+        self.data: np.ndarray[Any, Any] = array
+        self.requires_grad = requires_grad
+        self.grad: Tensor | None = None
+        self._record: Record | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:  # type: ignore[override]
+        return self.data.ndim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        return self.data.dtype
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether it was made by the user, not by an operation on tensors that need gradients."""
+        return self._record is None
+
+    @property
+    def grad_fn(self) -> str | None:
+        """Name of the recorded operation this tensor came from."""
+        return self._record.name if self._record else None
+
+    def numpy(self) -> np.ndarray[Any, Any]:
+        """The data as a NumPy array, without a copy."""
+        if self.requires_grad:
+            raise GradientError(
+                "numpy() of a tensor that requires grad would lose its history; call .detach().numpy()"
+            )
+        return self.data
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def item(self) -> Any:
+        """The single element as a Python number."""
+        return self.data.item()
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.data.tolist()
+
+    def __float__(self) -> float:
+        return float(self.data)
+
+    def __int__(self) -> int:
+        return int(self.data)
+
+    def __index__(self) -> int:
+        return self.data.__index__()
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
+
+    def detach(self) -> Tensor:
+        """The same data with no history."""
+        return Tensor(self.data)
+
+    def clone(self) -> Tensor:
+        """A copy that gradients flow through."""
+        result: Tensor = F.positive(self) if self.dtype != bool else Tensor(self.data.copy())
+        return result
+
+    def to(self, dtype: Any) -> Tensor:
+        """Converted to `dtype`."""
+        result: Tensor = F.astype(self, dtype)
+        return result
+
+    def float(self) -> Tensor:
+        """Converted to float32."""
+        return self.to(np.float32)
+
+    def double(self) -> Tensor:
+        """Converted to float64."""
+        return self.to(np.float64)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Switch gradient collection on or off, in place."""
+        if self._record is not None and not requires_grad:
+            raise GradientError("only a leaf can stop requiring grad; use detach()")
+        if requires_grad and self.dtype.kind != "f":
+            raise GradientError(f"only floating-point tensors have gradients, this one is {self.dtype}")
+        self.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the collected gradient."""
+        self.grad = None
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self.requires_grad and _Mode.recording:
+            raise GradientError(
+                "a tensor that requires grad can't be written in place; build the new value with where(), "
+                "or write inside no_grad()"
+            )
+        self.data[_plain(key)] = _plain(value)
+
+    def __getitem__(self, key: Any) -> Any:
+        if _is_general_index(key):
+            return _general_index(self, key)
+        return F.getitem(self, key)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.data, separator=", ", prefix="tensor(")
+        dtype = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
+        grad = f", grad_fn=<{self.grad_fn}>" if self._record else ", requires_grad=True"
+        return f"tensor({body}{dtype}{grad if self.requires_grad else ''})"
+
+    def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None:
+        """Add d(self)/d(leaf), times `gradient`, to the `.grad` of every leaf that requires it.
+
+        gradient: of this tensor's shape; may be left out for a single element.
+        create_graph: record the backward pass too, for derivatives of derivatives.
+        """
+        if not self.requires_grad:
+            raise GradientError(
+                "backward() found nothing to differentiate: no input of this tensor requires grad. "
+                "Create the inputs with requires_grad=True, as in randn(3, 3, requires_grad=True), "
+                f"and do not detach them on the way ({user_line()})"
+            )
+        if gradient is None:
+            if self.data.size != 1:
+                raise GradientError(
+                    f"backward() starts from a single number, this tensor has shape {self.shape}. "
+                    "Reduce it first, as in z.sum().backward(), or pass the gradient of each element: "
+                    f"z.backward(jitgraph.ones({', '.join(map(str, self.shape))})) ({user_line()})"
+                )
+            gradient = np.ones(self.shape, self.dtype)
+        start = np.asarray(_plain(gradient), dtype=self.dtype)
+        if start.shape != self.shape:
+            raise ShapeError(f"backward: gradient of shape {start.shape} for a tensor of shape {self.shape}")
+        pass_back(self, Tensor(start) if create_graph else start, create_graph)
+
+
+def pass_back(root: Tensor, gradient: Any, create_graph: bool = False) -> None:
+    """Walk the tape from `root`, youngest record first, and leave the sums in the leaves' `.grad`."""
+    pending: dict[Tensor, Any] = {root: gradient}
+    for tensor in _youngest_first(root):
+        g = pending.pop(tensor, None)
+        if g is None:
+            continue
+        record = tensor._record
+        if record is None:
+            _collect(tensor, g)
+            continue
+        with recording(create_graph):
+            for source, part in zip(record.inputs, record.pullback(g, tensor, create_graph), strict=True):
+                if part is not None and _needs_grad(source):
+                    pending[source] = part if source not in pending else pending[source] + part
+
+
+def _youngest_first(root: Tensor) -> list[Tensor]:
+    found: set[Tensor] = set()
+    stack = [root]
+    while stack:
+        tensor = stack.pop()
+        if tensor not in found:
+            found.add(tensor)
+            if tensor._record:
+                stack.extend(t for t in tensor._record.inputs if _needs_grad(t))
+    return sorted(found, key=lambda t: t._record.number if t._record else -1, reverse=True)
+
+
+def _collect(leaf: Tensor, g: Any) -> None:
+    if isinstance(g, Tensor):
+        leaf.grad = g if leaf.grad is None else leaf.grad + g
+    elif leaf.grad is None:
+        leaf.grad = Tensor(np.array(g, leaf.dtype).reshape(leaf.shape))
+    else:
+        leaf.grad = Tensor(leaf.grad.data + g)
+
+
+def _needs_grad(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.requires_grad
+
+
+def record(name: str, results: Any, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]) -> None:
+    """Put a computed Tensor on the tape."""
+    results._record = Record(name, inputs, pullback)
+    results.requires_grad = True
+
+
+def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
+    data = [a.data if isinstance(a, Tensor) else a for a in args]
+    try:
+        result = np.asarray(op.eval(*data, **attrs))
+    except JitgraphError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise _named(error, op, args) from error
+    out = Tensor.__new__(Tensor)
+    out.data, out.requires_grad, out.grad, out._record = result, False, None, None
+    if _Mode.recording and op.differentiable and result.dtype.kind == "f" and any(map(_needs_grad, args)):
+
+        def pullback(g: Any, output: Tensor, create_graph: bool) -> Sequence[Any]:
+            inputs = args if create_graph else data
+            wanted = [_needs_grad(a) for a in args]
+            return cotangents(op, g, output if create_graph else output.data, inputs, attrs, wanted)
+
+        record(op.name, out, args, pullback)
+    return out
+
+
+def _named(error: Exception, op: Op, args: tuple[Any, ...]) -> Exception:
+    shapes = " and ".join(f"{np.dtype(a.dtype)}{list(a.shape)}" for a in args if hasattr(a, "shape"))
+    kind = ShapeError if isinstance(error, ValueError) else DTypeError
+    return kind(f"{op.name} of {shapes}: {error} ({user_line()})")
+
+
+interpreter.register(Tensor, 1, _apply)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value.data if isinstance(value, Tensor) else value
+
+
+def _is_general_index(key: Any) -> bool:
+    """Masks, and arrays beyond one in the first place: indexing that only NumPy itself does."""
+    items = key if isinstance(key, tuple) else (key,)
+    arrays = [i for i in items if isinstance(i, (list, np.ndarray, Tensor)) and np.ndim(_plain(i)) > 0]
+    masks = [i for i in arrays if np.asarray(_plain(i)).dtype == bool]
+    return bool(masks) or (bool(arrays) and len(items) > 1)
+
+
+def _general_index(x: Tensor, key: Any) -> Any:
+    """Indexing by masks and several arrays, as flat positions into the elements."""
+    positions = np.arange(x.data.size).reshape(x.shape)[_plain(key)]
+    return F.take(F.ravel(x), positions, axis=0)
+
+
+def _as_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
+    if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
+        data = [_plain(d) for d in data]
+    array = np.asarray(data)
+    if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
+        array = array.astype(np.float32)
+    return array
+
+
+def is_recording() -> bool:
+    return _Mode.recording
+
+
+@contextlib.contextmanager
+def recording(enabled: bool) -> Iterator[None]:
+    before, _Mode.recording = _Mode.recording, enabled
+    try:
+        yield
+    finally:
+        _Mode.recording = before
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Within it nothing is recorded: results require no gradients.  Also a decorator."""
+    with recording(False):
+        yield

@@ -1,0 +1,59 @@
+"""Arrays inside lists, tuples, named tuples and dicts: flattened for a program, rebuilt from its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Tree:
+    """The structure of a value without its leaves; hashable, so that it can be part of a signature."""
+
+    kind: type | None  # None for a leaf
+    keys: tuple[Hashable, ...] = ()
+    children: tuple[Tree, ...] = ()
+
+    def unflatten(self, leaves: list[Any]) -> Any:
+        return self._build(iter(leaves))
+
+    def _build(self, leaves: Any) -> Any:
+        if self.kind is None:
+            return next(leaves)
+        if self.kind is type(None):
+            return None
+        values = [child._build(leaves) for child in self.children]
+        if self.kind is dict:
+            return dict(zip(self.keys, values, strict=True))
+        if hasattr(self.kind, "_fields"):
+            return self.kind(*values)
+        return self.kind(values)
+
+
+LEAF = Tree(None)
+_NONE = Tree(type(None))
+
+
+def flatten(value: Any) -> tuple[list[Any], Tree]:
+    """The leaves of a value in order, and its structure."""
+    leaves: list[Any] = []
+    return leaves, _flatten(value, leaves)
+
+
+def _flatten(value: Any, leaves: list[Any]) -> Tree:
+    kind = type(value)
+    if value is None:
+        return _NONE
+    if kind is dict:
+        keys = tuple(value)
+        return Tree(dict, keys, tuple(_flatten(value[key], leaves) for key in keys))
+    if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
+        return Tree(kind, (), tuple(_flatten(item, leaves) for item in value))
+    leaves.append(value)
+    return LEAF
+
+
+def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
+    leaves, tree = flatten(value)
+    return tree.unflatten([function(leaf) for leaf in leaves])
