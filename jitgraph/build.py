@@ -129,7 +129,7 @@ class _Builder:
         else:
             source = print_kernel(kernel, doc, self.options.precise)
         return KernelSource(
-            kernel.name, source.module, source.adapter, len(kernel.buffers), len(kernel.arguments)
+            kernel.name, source.module, source.entry, len(kernel.buffers), len(kernel.arguments)
         )
 
     def _return(self) -> None:

@@ -100,6 +100,11 @@ class Trace:
         node = self._lifted_nodes.get(id(value))
         if node is None:
             array = value.data if isinstance(value, Tensor) else value
+            if array.dtype == object and any(isinstance(v, SymbolicInt) for v in array.flat):
+                raise CaptureError(
+                    f"an array was made from a traced size ({user_line()}); make it from int(n), "
+                    "which compiles for that size"
+                )
             spec = spec_of(array)
             spec = Spec(symbolic_shape(array.shape, self.env), spec.dtype)
             node = self.input(f"lifted{len(self.lifted)}", spec).node
@@ -113,6 +118,7 @@ class Trace:
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tracer:
         where = user_line()
+        attrs = {key: _dims(value) for key, value in attrs.items()}
         inputs = tuple(self.node_of(a, where) for a in args)
         try:
             spec = op.spec(*[i.spec for i in inputs], **attrs)
@@ -134,6 +140,13 @@ class Trace:
         if isinstance(value, (Tensor, np.ndarray)):
             return self.lift(value)
         return self.lift(np.asarray(value))
+
+
+def _dims(value: Any) -> Any:
+    """An attribute with size expressions for traced sizes."""
+    if isinstance(value, tuple):
+        return tuple(map(_dims, value))
+    return value.dim if isinstance(value, SymbolicInt) else value
 
 
 def _check_literals(op: Op, inputs: tuple[Node, ...], where: str) -> None:

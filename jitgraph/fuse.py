@@ -86,8 +86,8 @@ def is_fusable(node: Node) -> bool:
         dtypes = node.op.loop_dtypes(*[i.spec for i in node.inputs])
         if any(d.char not in FUSABLE for d in dtypes):
             return False
-        if node.op.name == "power" and dtypes[0].kind in "iub":
-            return False  # NumPy refuses negative exponents
+        if node.op.loop is not None and dtypes[0].kind in node.op.loop.numpy_only:
+            return False
     return True
 
 

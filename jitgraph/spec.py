@@ -101,7 +101,7 @@ class Dims:
 
     def shown(self, shape: Sequence[Dim]) -> str:
         """A shape as the user knows it: in numbers."""
-        values = [self.env.hint(d) if self.env is not None else d for d in shape]
+        values = [self.env.shown(d) if self.env is not None else d for d in shape]
         return f"({', '.join(map(str, values))}{',' if len(values) == 1 else ''})"
 
 

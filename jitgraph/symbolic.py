@@ -287,6 +287,10 @@ class ShapeEnv:
     def hint(self, dim: Dim) -> int:
         return evaluate(dim, self.hints)
 
+    def shown(self, dim: Dim) -> Dim:
+        """What an error message says of a size: its number."""
+        return self.hint(dim)
+
     def same(self, a: Dim, b: Dim) -> bool:
         difference = self.canonical(sub(a, b))
         if isinstance(difference, int):

@@ -15,7 +15,7 @@ from .errors import GradientError
 from .ops import Op
 from .ops.elementwise import CAST
 from .ops.reductions import SUM
-from .ops.views import RESHAPE
+from .ops.views import SQUEEZE
 from .spec import as_shape, dims
 
 
@@ -52,5 +52,5 @@ def matched(g: Any, x: Any) -> Any:
     if axes:
         g = SUM(g, axis=axes, keepdims=True)
         if extra:
-            g = RESHAPE(g, shape=shape)
+            g = SQUEEZE(g, axes=tuple(range(extra)))
     return g if g.dtype == x.dtype else CAST(g, dtype=np.dtype(x.dtype))

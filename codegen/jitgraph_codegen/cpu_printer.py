@@ -11,8 +11,8 @@ For `softmax(x)` of rows it prints
                 t0 = maximum(t0, x[i, j])
             ...
 
-and an adapter from the kernel ABI `(buffers, sizes, lo, hi)` to this function.  The first is all a person
-needs: it runs under Numba, and as plain Python with NUMBA_DISABLE_JIT=1.
+which is all a person needs: it runs under Numba, and as plain Python with NUMBA_DISABLE_JIT=1.  What is compiled is the
+same body behind the kernel ABI `(buffers, sizes, lo, hi)`, in one function because two would take Numba twice the time.
 """
 
 from __future__ import annotations
@@ -31,23 +31,38 @@ _KNOWN = frozenset(("range", "abs", "max", "min", "bool", "math", "np", "lo", "h
 
 def print_kernel(kernel: Kernel, doc: str, precise: bool) -> Source:
     """Python source of a kernel. doc: what it computes; precise: no fused multiply-adds."""
-    body = [s for stmt in kernel.body for s in _statement(stmt)]
+    body = p.unparsed([s for stmt in kernel.body for s in _statement(stmt)])
+    header = _header(kernel, body)
+    options = 'error_model="numpy"' if precise else 'error_model="numpy", fastmath={"contract"}'
     parameters = [b.name for b in kernel.buffers] + list(kernel.arguments_of_function)
-    local = _defined(kernel) | set(parameters)
-    used = set().union(*(p.names_in(s) for s in body))
-    dtypes = [d for d in _DTYPES if d in used - local]
-    functions = sorted(used - local - _KNOWN - set(_DTYPES))
-    fastmath = "" if precise else ', fastmath={"contract"}'
-    lines = ["import math", "", "import numpy as np", "from numba import njit"]
-    if functions:
-        lines.append(f"from {MATH_MODULE} import {', '.join(functions)}")
-    lines.append("")
-    lines += [f"{d} = np.{d}" for d in dtypes]
-    lines += ["", "", f'@njit(error_model="numpy"{fastmath})']
-    lines.append(f"def {kernel.name}({', '.join([*parameters, 'lo', 'hi'])}):")
-    lines += [f"    {line}".rstrip() for line in _docstring(doc)]
-    lines += [f"    {line}" for line in p.unparsed(body).splitlines()]
-    return Source(kernel.name, "\n".join(lines) + "\n", _adapter(kernel))
+    module = [
+        "import math", "", "import numpy as np", "from numba import njit", *header, "", "",
+        f"@njit({options})",
+        f"def {kernel.name}({', '.join([*parameters, 'lo', 'hi'])}):",
+        *_indented(_docstring(doc)),
+        *_indented(body.splitlines()),
+    ]  # fmt: skip
+    entry = [
+        "import math", "", "import numpy as np", *header, "", "",
+        f"@entry_point({options})",
+        "def entry(buffers, sizes, lo, hi):",
+        *_indented(_unpacked(kernel)),
+        *_indented(body.splitlines()),
+    ]  # fmt: skip
+    return Source(kernel.name, "\n".join(module) + "\n", "\n".join(entry) + "\n")
+
+
+def _header(kernel: Kernel, body: str) -> list[str]:
+    """Imports and dtype names for what the body mentions and does not define."""
+    local = _defined(kernel) | {b.name for b in kernel.buffers} | set(kernel.sizes)
+    used = p.names_in(ast.parse(body)) - local
+    functions = sorted(used - _KNOWN - set(_DTYPES))
+    imports = [f"from {MATH_MODULE} import {', '.join(functions)}"] if functions else []
+    return [*imports, "", *[f"{d} = np.{d}" for d in _DTYPES if d in used]]
+
+
+def _indented(lines: list[str]) -> list[str]:
+    return [f"    {line}".rstrip() for line in lines]
 
 
 def _docstring(doc: str) -> list[str]:
@@ -66,7 +81,7 @@ def _defined(kernel: Kernel) -> set[str]:
                 case Let(name, _):
                     names.add(name)
                 case Accumulator(name, _, _):
-                    names.update((name, f"{name}_at"))
+                    names.update((name, f"{name}_at", f"{name}_new"))
                 case For(index, _, inner) | Range(index, inner):
                     names.add(index)
                     visit(inner)
@@ -134,23 +149,22 @@ def _argument(stmt: Accumulate, value: ast.expr) -> list[ast.stmt]:
     return [p.assign(candidate, value), ast.If(better, take, [])]
 
 
-def _adapter(kernel: Kernel) -> str:
-    """`entry(buffers, sizes, lo, hi)`: arrays made from raw pointers, then the kernel called."""
+def _unpacked(kernel: Kernel) -> list[str]:
+    """Arrays made from the ABI's raw pointers, and sizes by name."""
     position = {name: f"sizes[{k}]" for k, name in enumerate(kernel.arguments)}
 
     def size(value: int | str) -> str:
         return str(value) if isinstance(value, int) else position[value]
 
-    lines = ["@entry_point", "def entry(buffers, sizes, lo, hi):"]
+    lines = []
     for k, buffer in enumerate(kernel.buffers):
         shape = "".join(f"{size(d)}, " for d in buffer.shape)
-        strides = "".join(f"{position[s]}, " for s in buffer.strides) if buffer.layout == "A" else ""
-        layout = f", ({strides})" if strides else ""
-        view = f"array_view(buffers, {k}, np.{_numpy_name(buffer.dtype)}, ({shape}){layout})"
-        lines.append(f"    {buffer.name} = {view}")
-    arguments = [b.name for b in kernel.buffers] + [position[s] for s in kernel.arguments_of_function]
-    lines.append(f"    {kernel.name}({', '.join([*arguments, 'lo', 'hi'])})")
-    return "\n".join(lines) + "\n"
+        layout = ""
+        if buffer.layout == "A":
+            layout = f", ({''.join(f'{position[s]}, ' for s in buffer.strides)})"
+        dtype = f"np.{_numpy_name(buffer.dtype)}"
+        lines.append(f"{buffer.name} = array_view(buffers, {k}, {dtype}, ({shape}){layout})")
+    return lines + [f"{s} = {position[s]}" for s in kernel.arguments_of_function]
 
 
 def _numpy_name(dtype: str) -> str:

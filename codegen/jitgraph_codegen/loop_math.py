@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numba import njit
 from numba.core import types
 from numba.extending import lower_builtin, type_callable
@@ -39,10 +40,11 @@ from .vector_math import (
 )
 
 __all__ = [
-    "add_reassoc", "arctan", "assume", "cos", "cosh", "erf", "exp", "exp2", "expm1", "float_floor_divide",
-    "float_remainder", "int_floor_divide", "int_fmod", "int_remainder", "left_shift", "log", "log10",
-    "log1p", "log2", "logaddexp", "maximum", "minimum", "mul_reassoc", "pow", "right_shift", "select",
-    "sigmoid", "sin", "sinh", "tan", "tanh",
+    "add_reassoc", "arctan", "assume", "cos", "cosh", "erf", "exp", "exp2", "expm1",
+    "float_floor_divide", "float_fmod", "float_remainder", "int_floor_divide", "int_fmod",
+    "int_remainder", "int_right_shift", "left_shift", "log", "log10", "log1p", "log2",
+    "logaddexp", "maximum", "minimum", "mul_reassoc", "pow", "select", "sigmoid", "sin", "sinh",
+    "tan", "tanh", "uint_floor_divide", "uint_remainder", "uint_right_shift",
 ]  # fmt: skip
 
 
@@ -89,46 +91,66 @@ def _lower_select(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 _numpy = njit(error_model="numpy")
 
 
+# An unsigned integer and a literal would meet in float64, so these write zero as x ^ x.
+
+
 @_numpy
 def int_floor_divide(x: Any, y: Any) -> Any:
     """x // y rounded down; 0 where y is 0, and -x (which may wrap) where y is -1."""
     if y == 0:
-        return x * 0
-    if y < 0 and y + 1 == 0:
-        return -x
-    return x // y
+        return x ^ x
+    return -x if y == -1 else x // y
+
+
+@_numpy
+def uint_floor_divide(x: Any, y: Any) -> Any:
+    """x // y; 0 where y is 0."""
+    return x ^ x if y == 0 else x // y
 
 
 @_numpy
 def int_remainder(x: Any, y: Any) -> Any:
     """x % y with the sign of y; 0 where y is 0."""
-    if y == 0 or (y < 0 and y + 1 == 0):
-        return x * 0
-    return x % y
+    return x ^ x if y == 0 or y == -1 else x % y
+
+
+@_numpy
+def uint_remainder(x: Any, y: Any) -> Any:
+    """x % y; 0 where y is 0."""
+    return x ^ x if y == 0 else x % y
 
 
 @_numpy
 def int_fmod(x: Any, y: Any) -> Any:
     """Remainder with the sign of x; 0 where y is 0."""
-    if y == 0 or (y < 0 and y + 1 == 0):
-        return x * 0
+    if y == 0 or y == -1:
+        return x ^ x
     rest = x % y
-    if rest != 0 and (x < 0) != (y < 0):
-        return rest - y
-    return rest
+    return rest - y if rest != 0 and (x < 0) != (y < 0) else rest
+
+
+def float_fmod(x: Any, y: Any) -> Any:
+    """Remainder with the sign of x, exact; NaN where y is 0."""
+    return np.fmod(x, y)
+
+
+@type_callable(float_fmod)
+def _type_fmod(context: Any) -> Callable[..., types.Type | None]:
+    return lambda x, y: x if x == y else None
+
+
+@lower_builtin(float_fmod, types.Float, types.Float)
+def _lower_fmod(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    return builder.frem(*args)
 
 
 @_numpy
 def float_remainder(x: Any, y: Any) -> Any:
     """fmod moved to the sign of y, as Python and NumPy define %; NaN where y is 0."""
-    if y == 0:
-        return math.nan * x
-    rest = math.fmod(x, y)
+    rest = float_fmod(x, y)
     if rest == 0:
         return math.copysign(rest, y)
-    if (y < 0) != (rest < 0):
-        return rest + y
-    return rest
+    return rest + y if (y < 0) != (rest < 0) else rest
 
 
 @_numpy
@@ -136,30 +158,32 @@ def float_floor_divide(x: Any, y: Any) -> Any:
     """floor(x / y) computed from the exact remainder, as NumPy computes it."""
     if y == 0:
         return x / y
-    rest = math.fmod(x, y)
+    rest = float_fmod(x, y)
     quotient = (x - rest) / y
     if rest != 0 and (y < 0) != (rest < 0):
-        quotient -= 1
+        quotient -= type(x)(1)
     if quotient == 0:
         return math.copysign(quotient, x / y)
-    whole = math.floor(quotient) if abs(quotient) < 9e15 else quotient
-    if quotient - whole > 0.5:
-        whole += 1
-    return whole
+    whole = np.floor(quotient)
+    return whole + type(x)(1) if quotient - whole > 0.5 else whole
 
 
 @_numpy
 def left_shift(x: Any, y: Any) -> Any:
     """x << y; 0 once all bits are gone."""
-    return x << y if 0 <= y < 64 else x * 0
+    return x << y if 0 <= y < 64 else x ^ x
 
 
 @_numpy
-def right_shift(x: Any, y: Any) -> Any:
+def int_right_shift(x: Any, y: Any) -> Any:
     """x >> y; the sign's bit once all others are gone."""
-    if 0 <= y < 64:
-        return x >> y
-    return x * 0 - (x < 0)
+    return x >> y if 0 <= y < 64 else x >> 63
+
+
+@_numpy
+def uint_right_shift(x: Any, y: Any) -> Any:
+    """x >> y; 0 once all bits are gone."""
+    return x >> y if y < 64 else x ^ x
 
 
 @_numpy

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numba
-import numpy as np
 from numba import types
 
 from .source import Source
@@ -25,19 +24,21 @@ class ObjectCode:
 
 
 def compile_source(source: Source) -> ObjectCode:
-    """Machine code for this processor from a kernel's module and adapter."""
-    namespace: dict[str, Any] = {"__name__": f"jitgraph_generated.{source.name}"}
+    """Machine code for this processor from a kernel's entry function."""
+    namespace: dict[str, Any] = {
+        "__name__": f"jitgraph_generated.{source.name}",
+        "entry_point": _entry_point,
+        "array_view": array_view,
+    }
     filename = f"<jitgraph {source.name}>"
-    register_source(filename, source.module)
-    exec(compile(source.module, filename, "exec"), namespace)
-    namespace |= {"entry_point": _entry_point, "array_view": array_view, "np": np}
-    exec(compile(source.adapter, f"<jitgraph adapter of {source.name}>", "exec"), namespace)
+    register_source(filename, source.entry)
+    exec(compile(source.entry, filename, "exec"), namespace)
     compiled = namespace["entry"]
     return ObjectCode(compiled._library._get_compiled_object(), compiled.native_name)
 
 
-def _entry_point(function: Any) -> Any:
-    return numba.cfunc(_ABI, error_model="numpy", no_cpython_wrapper=True)(function)
+def _entry_point(**options: Any) -> Any:
+    return numba.cfunc(_ABI, no_cpython_wrapper=True, **options)
 
 
 def register_source(filename: str, text: str) -> None:

@@ -36,7 +36,7 @@ def number(value: bool | int | float) -> ast.expr:
 
 def typed(value: bool | int | float, dtype: str) -> ast.expr:
     """A literal of this dtype: `float32(0.5)`; int64, float64 and bool are Python's own."""
-    literal = number(value)
+    literal = number(float(value) if dtype.startswith("float") else value)
     return literal if dtype in ("bool", INDEX, "float64") else call(dtype, literal)
 
 

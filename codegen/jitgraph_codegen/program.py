@@ -32,17 +32,17 @@ class KernelSource:
 
     name: str
     module: str
-    adapter: str
+    entry: str
     buffers: int
     sizes: int
 
     @property
     def key(self) -> str:
-        return store.key("kernel", VERSION, self.module, self.adapter, machine_name(), _compiler())
+        return store.key("kernel", VERSION, self.entry, machine_name(), _compiler())
 
     @property
     def source(self) -> Source:
-        return Source(self.name, self.module, self.adapter)
+        return Source(self.name, self.module, self.entry)
 
 
 @dataclass(frozen=True)

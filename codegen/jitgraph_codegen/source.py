@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Source:
-    """Generated code: the readable module, and the adapter that puts it behind the kernel ABI."""
+    """A kernel twice: a module for people, and the same loops behind the kernel ABI for the compiler."""
 
     name: str
     module: str
-    adapter: str
+    entry: str

@@ -29,24 +29,24 @@ DIVIDE = elementwise(
 )
 FLOOR_DIVIDE = elementwise(
     np.floor_divide,
-    Loop("int_floor_divide(x, y)", {"f": "float_floor_divide(x, y)"}),
+    Loop("int_floor_divide(x, y)", {"u": "uint_floor_divide(x, y)", "f": "float_floor_divide(x, y)"}),
     flops=LIBM,
 )
 REMAINDER = elementwise(
     np.remainder,
-    Loop("int_remainder(x, y)", {"f": "float_remainder(x, y)"}),
+    Loop("int_remainder(x, y)", {"u": "uint_remainder(x, y)", "f": "float_remainder(x, y)"}),
     (lambda g, out, x, y: g, lambda g, out, x, y: -g * FLOOR_DIVIDE(x, y)),
     flops=LIBM,
 )
 FMOD = elementwise(
     np.fmod,
-    Loop("int_fmod(x, y)", {"f": "math.fmod(x, y)"}),
+    Loop("int_fmod(x, y)", {"u": "uint_remainder(x, y)", "f": "float_fmod(x, y)"}),
     (lambda g, out, x, y: g, lambda g, out, x, y: -g * TRUNC(x / y)),
     flops=LIBM,
 )
 POWER = elementwise(
     np.power,
-    "pow(x, y)",
+    Loop("pow(x, y)", numpy_only="biu"),  # NumPy refuses negative integer exponents
     (
         lambda g, out, x, y: g * y * POWER(x, y - 1),
         # d(x**y)/dy is 0 where x is 0; the inner where keeps log away from it
@@ -61,7 +61,9 @@ SIGN = elementwise(
     np.sign, Loop("(x > 0) - (x < 0)", {"u": "x > 0", "f": "select(x > 0, 1, select(x < 0, -1, select(x == 0, 0, x)))"})
 )
 SQUARE = elementwise(np.square, Loop("x * x", {"b": "x"}), lambda g, out, x: g * 2 * x)
-RECIPROCAL = elementwise(np.reciprocal, "1 / x", lambda g, out, x: -g * out * out, flops=4)
+RECIPROCAL = elementwise(
+    np.reciprocal, Loop("1 / x", numpy_only="bui"), lambda g, out, x: -g * out * out, flops=4
+)
 SQRT = elementwise(np.sqrt, "math.sqrt(x)", lambda g, out, x: g * 0.5 / out, flops=4)
 CBRT = elementwise(np.cbrt, "np.cbrt(x)", lambda g, out, x: g / (3 * out * out), flops=LIBM)
 
@@ -171,7 +173,9 @@ BITWISE_OR = elementwise(np.bitwise_or, "x | y")
 BITWISE_XOR = elementwise(np.bitwise_xor, "x ^ y")
 INVERT = elementwise(np.invert, Loop("~x", {"b": "not x"}))
 LEFT_SHIFT = elementwise(np.left_shift, "left_shift(x, y)")
-RIGHT_SHIFT = elementwise(np.right_shift, "right_shift(x, y)")
+RIGHT_SHIFT = elementwise(
+    np.right_shift, Loop("int_right_shift(x, y)", {"u": "uint_right_shift(x, y)"})
+)
 
 
 # Selection and conversion, which are no ufuncs.

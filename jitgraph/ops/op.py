@@ -8,7 +8,7 @@ parameters (`axis`, `shape`, `dtype`) by keyword.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -34,11 +34,15 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Loop:
-    """The scalar expression of an element, as Python over `x, y, z`; by dtype kind where NumPy differs."""
+    """The scalar expression of an element, as Python over `x, y, z`; by dtype kind where NumPy differs.
+
+    numpy_only: kinds for which no loop is generated; NumPy itself carries the operation out.
+    """
 
     default: str
     by_kind: Mapping[str, str] = field(default_factory=dict)
     flops: int = 1
+    numpy_only: str = ""
 
     def template(self, kind: str) -> str:
         return self.by_kind.get(kind, self.default)
@@ -103,7 +107,7 @@ def elementwise(
     name = name or ufunc.__name__
     loop = loop if isinstance(loop, Loop) else Loop(loop)
     if flops is not None:
-        loop = Loop(loop.default, loop.by_kind, flops)
+        loop = replace(loop, flops=flops)
 
     def dtypes(*specs: Spec) -> tuple[DType, ...]:
         return ufunc_dtypes(name, ufunc, specs)

@@ -115,22 +115,25 @@ SQUEEZE = view(
 # reshape: no affine map, so it is taken on memory
 
 
+def _misfit(x: Spec, target: list[Dim]) -> ShapeError:
+    return ShapeError(f"reshape: {dims.shown(x.shape)} has no view of shape {dims.shown(target)}")
+
+
 def _reshape_spec(x: Spec, *, shape: Any) -> Spec:
     target = list(as_shape(shape))
     unknown = [k for k, d in enumerate(target) if isinstance(d, int) and d == -1]
     total = product(x.shape)
-    misfit = ShapeError(f"reshape: {dims.shown(x.shape)} has no view of shape {dims.shown(target)}")
     if len(unknown) > 1:
         raise ShapeError("reshape: only one size can be -1")
     if unknown:
         rest = product(d for k, d in enumerate(target) if k not in unknown)
         if dims.same(rest, 0):
-            raise misfit
+            raise _misfit(x, target)
         target[unknown[0]] = floordiv(total, rest)
         if not dims.same(mul(target[unknown[0]], rest), total):
-            raise misfit
+            raise _misfit(x, target)
     elif not dims.same(product(target), total):
-        raise misfit
+        raise _misfit(x, target)
     return Spec(tuple(target), x.dtype)
 
 

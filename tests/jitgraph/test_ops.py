@@ -1,0 +1,222 @@
+"""The table of operations against NumPy: values, dtypes, shapes and errors, compiled and dynamic."""
+
+import jitgraph
+import numpy as np
+import pytest
+from jitgraph.ops import UFUNCS
+from support import assert_same, check
+
+FLOATS, INTEGERS = "fd", "bBhHiIlL"
+SOME_DTYPES = "?BilLfd"
+
+
+def sample(dtype: str, count: int = 37) -> np.ndarray:
+    """Numbers of a dtype with its special values first."""
+    rng = np.random.default_rng(ord(dtype))
+    if dtype == "?":
+        return rng.integers(0, 2, count).astype(bool)
+    if dtype in FLOATS:
+        values = (3 * rng.standard_normal(count)).astype(dtype)
+        values[:12] = [0, -0.0, np.inf, -np.inf, np.nan, 1, -1, 2, 0.5, -0.5, 1e30, 1e-30]
+        return values
+    info = np.iinfo(dtype)
+    values = rng.integers(max(info.min, -100), min(info.max, 100), count).astype(dtype)
+    values[:8] = [0, 1, info.max, info.min, 0, 0, 1, info.max]
+    return values
+
+
+def operands(ufunc: np.ufunc, dtype: str) -> tuple[np.ndarray, ...]:
+    first = sample(dtype)
+    return (first,) if ufunc.nin == 1 else (first, np.roll(first, 3))
+
+
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda u: u.__name__)
+def test_elementwise_operations_are_numpys(ufunc: np.ufunc) -> None:
+    """All dtypes of one operation in one function: one capture, one kernel per dtype."""
+    accepted = [d for d in SOME_DTYPES if _accepts(ufunc, d)]
+    groups = [operands(ufunc, d) for d in accepted]
+    # log(exp(x) + exp(y)) near 0 cancels, in NumPy as well as here
+    atol = 1e-16 if ufunc is np.logaddexp else 0.0
+    flat = [a for group in groups for a in group]
+    check(lambda *a: [ufunc(*a[k : k + ufunc.nin]) for k in range(0, len(a), ufunc.nin)], *flat, atol=atol)
+
+
+def _accepts(ufunc: np.ufunc, dtype: str) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            ufunc(*operands(ufunc, dtype))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda u: u.__name__)
+def test_dtypes_that_numpy_refuses_raise_the_same_class(ufunc: np.ufunc) -> None:
+    for dtype in SOME_DTYPES:
+        args = operands(ufunc, dtype)
+        try:
+            with np.errstate(all="ignore"):
+                ufunc(*args)
+        except (TypeError, ValueError) as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            with pytest.raises(kind, match=ufunc.__name__ if kind is TypeError else None):
+                jitgraph.compile(lambda *a: ufunc(*a), strict=True)(*args)
+
+
+@pytest.mark.parametrize("first", SOME_DTYPES)
+def test_promotion_is_numpys(first: str) -> None:
+    """Every pair of dtypes, and Python scalars, which do not widen."""
+    x = np.ones(3, first)
+    others = [np.ones(3, d) for d in SOME_DTYPES]
+
+    def promoted(x, *others):  # type: ignore[no-untyped-def]
+        results = [np.add(x, y) for y in others] + [np.divide(x, y) for y in others] + [x * 2.0, x + True, x == 1]
+        return results if x.dtype == bool else [*results, x + 1, x * 3]
+
+    check(promoted, x, *others)
+
+
+def test_where_cast_and_clip(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((2, 5, 7)).astype("f4")
+    n = rng.integers(-9, 9, (5, 7)).astype("i4")
+    check(lambda x, y: np.where(x > y, x, 0.0), x, y)
+    check(lambda x, n: (np.where(x > 0, x, n), np.where(n, 1, 2), np.where(n > 0, True, n)), x, n)
+    check(lambda x: (np.clip(x, -1, 1), np.clip(x, None, 0.5), x.clip(0)), x)
+    check(lambda x, n: (x.astype(np.float64), n.astype(bool), x.astype("i8"), n.astype("u1")), x, n)
+    check(lambda x: (np.round(x), np.round(x, 2), np.nan_to_num(x)), x)
+
+
+def test_powers_follow_numpys_operator(rng: np.random.Generator) -> None:
+    x = rng.uniform(0.1, 3, 50)
+    check(lambda x: (x**2, x**0.5, x**-1, x**3, x**2.7, 2.0**x, x**x, x**0, x**-2), x)
+    check(lambda x: (x**2, x**1), np.arange(-5, 5))
+    check(lambda x, y: x**y, np.arange(1, 9), np.arange(8))
+
+
+SHAPES = [(), (6,), (1, 4), (2, 3, 4)]
+REDUCTIONS = ["sum", "prod", "mean", "var", "std", "min", "max", "any", "all"]
+
+
+AXES = {0: [None], 1: [None, 0], 2: [None, 0, -1], 3: [None, 0, 1, -1, (0, 2), (1, 2)]}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+@pytest.mark.parametrize("dtype", "?if")
+def test_reductions_over_any_axes(name: str, dtype: str) -> None:
+    numpy_function = getattr(np, name)
+    for shape in SHAPES:
+        x = np.resize(sample(dtype, 40)[12:], shape).astype(dtype)
+        axes = AXES[len(shape)]
+        check(
+            lambda x, axes=axes: [numpy_function(x, axis=a, keepdims=a == 0) for a in axes],
+            x,
+            ulps=32,
+            atol=1e-6 if dtype == "f" else 1e-14,
+        )
+
+
+@pytest.mark.parametrize("name", ["argmin", "argmax"])
+def test_argument_reductions(name: str, rng: np.random.Generator) -> None:
+    function = getattr(np, name)
+    x = rng.integers(0, 4, (3, 4, 5)).astype("f8")
+    x[1, 2, 3] = x[2, 0, 0] = np.nan
+    check(lambda x: [function(x, axis=a) for a in (None, 0, 1, 2, -1)], x)
+    check(lambda x: (function(x, axis=1, keepdims=True), function(x[:, 0]), x.argmax()), x.astype("i4"))
+    check(lambda x: function(x, axis=0), np.full((3, 2), -np.inf if name == "argmax" else np.inf))
+
+
+def test_nan_goes_through_max_and_min() -> None:
+    x = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]], "f4")
+    check(lambda x: (x.max(axis=1), x.min(axis=1), np.maximum(x, 2.0), x.max(), np.fmin(x, 2.0)), x)
+
+
+VIEWS = {
+    "transpose": lambda x: (x.T, x.transpose(2, 0, 1), np.swapaxes(x, 0, 2), np.moveaxis(x, 0, -1)),
+    "reshape": lambda x: (x.reshape(-1), x.reshape(4, 6), x.reshape(2, -1, 2), np.ravel(x)),
+    "slice": lambda x: (x[1:], x[:, ::2], x[..., -1], x[0, 1:3, ::-1], x[1, 2, 3], x[-1:, 5:], x[:, -2:-9:-1]),
+    "axes": lambda x: (x[None], x[:, None, :, None], np.expand_dims(x, (0, 2)), np.squeeze(x[:1]), x[..., None]),
+    "flip": lambda x: (np.flip(x), np.flip(x, 1), np.flip(x, (0, 2))),
+    "broadcast": lambda x: (np.broadcast_to(x[:, :1], (2, 3, 4)), np.broadcast_to(x, (5, 2, 3, 4))),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views(name: str, rng: np.random.Generator) -> None:
+    """As results, and between elementwise operations, where they become index maps."""
+    x = rng.standard_normal((2, 3, 4))
+    view = VIEWS[name]
+    check(view, x)
+    check(lambda x: tuple(2 * v + 1 for v in view(x * x)), x)
+    check(lambda x: tuple(np.exp(v).sum() for v in view(x)), x)
+
+
+def test_views_of_compiled_functions_share_memory_as_numpys_do() -> None:
+    x = np.zeros((2, 3))
+    assert jitgraph.compile(lambda x: x.T)(x).base is x
+    assert jitgraph.compile(lambda x: x)(x) is x
+    assert not np.shares_memory(jitgraph.compile(lambda x: x * 1)(x), x)
+
+
+def test_joining(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((2, 3, 4))
+    check(lambda x, y: (np.concatenate([x, y]), np.concatenate([x, 2 * y], axis=-1), np.stack([x, y], 1)), x, y)
+    check(lambda x, y: np.concatenate([x, y[:2]], axis=0) * 2, x, y)
+    check(lambda x, y: np.concatenate([x, y], axis=None), x, y)
+
+
+MATMULS = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
+           ((5, 2, 3), (5, 3, 4)), ((1, 2, 3), (5, 3, 1)), ((6, 1, 2, 3), (5, 3, 4)), ((3,), (5, 3, 4))]  # fmt: skip
+
+
+@pytest.mark.parametrize("shapes", MATMULS, ids=str)
+def test_matmul_by_numpys_rules(shapes: tuple, rng: np.random.Generator) -> None:
+    x, y = (rng.standard_normal(s) for s in shapes)
+    check(lambda x, y: (x @ y, np.matmul(x, y) + 1, (2 * x) @ y), x, y, ulps=64)
+
+
+EINSUMS = [("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bik", (5, 2, 3), (5, 3, 4)), ("ij->ji", (2, 3)),
+           ("ij->", (2, 3)), ("ii->i", (3, 3)), ("ii", (3, 3)), ("i,j->ij", (2,), (3,)), ("i,i", (3,), (3,)),
+           ("...ij,...jk->...ik", (5, 2, 3), (3, 4)), ("ij,ij->i", (2, 3), (2, 3)), ("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
+           ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)), ("ij,kj->ik", (2, 3), (4, 3))]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EINSUMS, ids=lambda c: c[0])
+def test_einsum(case: tuple, rng: np.random.Generator) -> None:
+    subscripts, *shapes = case
+    arrays = [rng.standard_normal(s) for s in shapes]
+    check(lambda *a: np.einsum(subscripts, *a), *arrays, ulps=64, atol=1e-14)
+
+
+def test_take_along_the_first_axis(rng: np.random.Generator) -> None:
+    x, index = rng.standard_normal((5, 3)), np.array([[4, 0], [-1, 2]])
+    check(lambda x, i: (x[i], np.take(x, i, axis=1), np.take(x, i)), x, index % 3)
+    check(lambda x, i: 2 * x[i], x, index)
+
+
+@pytest.mark.parametrize("dtype", "fd")
+def test_zero_size_arrays(dtype: str) -> None:
+    x = np.zeros((0, 3), dtype)
+    check(lambda x: (x + 1, x.sum(), x.sum(axis=0), x.prod(axis=1), np.tanh(x), x.any(), x @ x.T[:, :0]), x)
+    with pytest.raises(ValueError, match="no identity"):
+        jitgraph.compile(lambda x: x.max(axis=0), strict=True)(x)
+
+
+@pytest.mark.parametrize("layout", ["fortran", "strided", "reversed", "broadcast", "transposed"])
+def test_layouts_of_arguments(layout: str, rng: np.random.Generator) -> None:
+    base = rng.standard_normal((6, 8))
+    x = {
+        "fortran": np.asfortranarray(base),
+        "strided": base[::2, 1::3],
+        "reversed": base[::-1, ::-1],
+        "broadcast": np.broadcast_to(base[0], (6, 8)),
+        "transposed": base.T,
+    }[layout]
+    check(lambda x: (x * 2 + x.sum(axis=-1, keepdims=True), x.sum(axis=0), x.T + 1, x[1:, :-1]), x, ulps=16)
+
+
+def test_swapped_and_unaligned_arguments() -> None:
+    swapped = np.arange(5, dtype=">f4")
+    unaligned = np.frombuffer(b"\0" + np.arange(5, dtype="f4").tobytes(), np.uint8)[1:].view("f4")
+    f = jitgraph.compile(lambda x: x * 2, strict=True)
+    assert_same(f(swapped), np.arange(5, dtype="f4") * 2)
+    assert_same(f(unaligned), np.arange(5, dtype="f4") * 2)

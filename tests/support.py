@@ -1,0 +1,58 @@
+"""The oracle: a function run by NumPy, compiled, and on Tensors gives the same values, dtypes and shapes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jitgraph
+import numpy as np
+
+ULPS = 4.0
+
+
+def assert_same(got: Any, expected: Any, what: str = "", ulps: float = ULPS, atol: float = 0.0) -> None:
+    """Equal dtype and shape, and values within `ulps` (floats) or exactly (all else)."""
+    got, expected = np.asarray(got), np.asarray(expected)
+    assert got.dtype == expected.dtype, f"{what}: dtype {got.dtype}, NumPy gives {expected.dtype}"
+    assert got.shape == expected.shape, f"{what}: shape {got.shape}, NumPy gives {expected.shape}"
+    if expected.dtype.kind != "f":
+        np.testing.assert_array_equal(got, expected, err_msg=what)
+        return
+    rtol = ulps * np.finfo(expected.dtype).eps
+    np.testing.assert_allclose(got, expected, rtol=rtol, atol=atol, err_msg=what)
+
+
+def check(function: Callable[..., Any], *args: Any, ulps: float = ULPS, atol: float = 0.0) -> None:
+    """Compare NumPy with the compiled function (which must be captured) and with Tensors."""
+    with np.errstate(all="ignore"):
+        expected = function(*args)
+        compiled = jitgraph.compile(function, strict=True)(*args)
+        dynamic = function(*[jitgraph.Tensor(a) if isinstance(a, np.ndarray) else a for a in args])
+    many = isinstance(expected, (tuple, list))
+    for want, got, eager in zip(
+        expected if many else [expected],
+        compiled if many else [compiled],
+        dynamic if many else [dynamic],
+        strict=True,
+    ):
+        assert_same(got, want, "compiled", ulps, atol)
+        assert_same(eager.data if isinstance(eager, jitgraph.Tensor) else eager, want, "dynamic", ulps, atol)
+
+
+def directional(
+    function: Callable[..., Any], args: tuple[np.ndarray, ...], rng: np.random.Generator, step: float = 1e-6
+) -> tuple[float, float]:
+    """<gradient, direction> by the tape, and by a central difference, along one random direction."""
+    tensors = [jitgraph.Tensor(a, requires_grad=a.dtype.kind == "f") for a in args]
+    directions = [rng.standard_normal(a.shape) if a.dtype.kind == "f" else np.zeros(a.shape) for a in args]
+    out = function(*tensors)
+    weight = rng.standard_normal(out.shape)
+    (out * weight).sum().backward()
+    by_tape = sum(
+        float((t.grad.data * d).sum()) for t, d in zip(tensors, directions, strict=True) if t.grad is not None
+    )
+    ahead, behind = (
+        function(*[a + (s * step * d).astype(a.dtype) if a.dtype.kind == "f" else a
+                   for a, d in zip(args, directions, strict=True)])
+        for s in (1.0, -1.0)
+    )  # fmt: skip
+    return by_tape, float(((np.asarray(ahead) - np.asarray(behind)) * weight).sum() / (2 * step))
