@@ -47,7 +47,7 @@ def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
             trace.input(f"g{k}", Spec(o.spec.shape, o.spec.dtype)) if o.spec.dtype.kind == "f" else None
             for k, o in enumerate(graph.outputs)
         ]
-        gradients = _backward(graph, value, seeds, [graph.inputs[k] for k in wanted])
+        gradients = _backward(graph, value, seeds, [graph.inputs[k] for k in wanted], trace)
     finally:
         dims.pop()
     return _split(graph, trace, value, before, gradients)
@@ -59,7 +59,8 @@ def _replayed(node: Node, value: Mapping[Node, Tracer], trace: Trace) -> Tracer:
 
 
 def _backward(
-    graph: Graph, value: Mapping[Node, Tracer], seeds: Sequence[Tracer | None], wanted: Sequence[Node]
+    graph: Graph, value: Mapping[Node, Tracer], seeds: Sequence[Tracer | None], wanted: Sequence[Node],
+    trace: Trace,
 ) -> list[Tracer | None]:
     active = _active(graph, set(wanted))
     pending: dict[Node, Tracer] = {}
@@ -74,6 +75,7 @@ def _backward(
         g = pending.pop(node, None)
         if g is None:
             continue
+        trace.where = node.where  # the user's line, for the gradient too
         needs = [i in active for i in node.inputs]
         operands = [value[i] for i in node.inputs]
         parts = cotangents(node.op, g, value[node], operands, dict(node.attrs), needs)

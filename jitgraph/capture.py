@@ -89,6 +89,7 @@ class Trace:
         self.nodes: list[Node] = []
         self.lifted: list[Any] = []  # Tensors and arrays of the function's surroundings, inputs too
         self._lifted_nodes: dict[int, Node] = {}
+        self.where: str | None = None  # the line nodes belong to, where it is not the caller's
 
     def input(self, name: str, spec: Spec) -> Tracer:
         node = Node(INPUT, (), {"name": name}, spec)
@@ -117,7 +118,7 @@ class Trace:
         return node
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tracer:
-        where = user_line()
+        where = self.where or user_line()
         attrs = {key: _dims(value) for key, value in attrs.items()}
         inputs = tuple(self.node_of(a, where) for a in args)
         try:

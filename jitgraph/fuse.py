@@ -106,6 +106,13 @@ def follow(node: Node, index: Index) -> tuple[Node, Index]:
     return node, _normal(index, node)
 
 
+def _behind(node: Node) -> Node:
+    """The value behind a chain of views."""
+    while is_transparent(node):
+        node = node.inputs[0]
+    return node
+
+
 def _normal(index: Index, node: Node) -> Index:
     """Index 0 along axes of size one."""
     return tuple(
@@ -167,7 +174,7 @@ class _Fusion:
         self, node: Node, operands: list[tuple[Node, Index]], group: Group, home: Group | None
     ) -> Group | None:
         """`group` with the operation added, or `home` (where it is already) with `group` merged in."""
-        place = self._fits(node, operands, group)
+        place = self._fits(node, operands, group, home)
         if isinstance(place, str):
             self._refuse(operands, group, node, place)
             return home
@@ -190,7 +197,9 @@ class _Fusion:
         source = next(s for s, _ in operands if self.group_of.get(s) is group)
         self.refusals.append(Refusal(source, node, why))
 
-    def _fits(self, node: Node, operands: list[tuple[Node, Index]], group: Group) -> Index | str:
+    def _fits(
+        self, node: Node, operands: list[tuple[Node, Index]], group: Group, home: Group | None
+    ) -> Index | str:
         """Where the operation sits in the group's domain, or why it has no place there."""
         domain = domain_of(node)
         own_to_group: dict[int, int] = {}
@@ -220,7 +229,8 @@ class _Fusion:
             return "its loops are others"
         if group.reduced and not rows and covered and node.kind is not Kind.REDUCE:
             return "the whole array is one row: a second kernel runs in parallel"
-        if self._depends_outside(node, [s for s, _ in operands], group):
+        together = {group} if home is None else {group, home}
+        if self._reaches([s for s, _ in operands if self.group_of.get(s) not in together], together):
             return "another step lies between them"
         return place
 
@@ -242,7 +252,7 @@ class _Fusion:
             return "its loops are others"
         if home.reduced and other.reduced and axes != home.reduced:
             return "it reduces other axes"
-        if self._depends_outside_groups(home, other):
+        if self._need_another(home, other):
             return "another step lies between them"
         moved = {m: _renamed(p, translate) for m, p in other.place.items()}
         if any(p is None for p in moved.values()):
@@ -260,11 +270,7 @@ class _Fusion:
         self.groups.remove(other)
         return ""
 
-    def _depends_outside(self, node: Node, operands: Iterable[Node], group: Group) -> bool:
-        starts = [s for s in operands if self.group_of.get(s) is not group]
-        return self._reaches(starts, {group})
-
-    def _depends_outside_groups(self, a: Group, b: Group) -> bool:
+    def _need_another(self, a: Group, b: Group) -> bool:
         starts = [s for g in (a, b) for s in self._inputs(g) if self.group_of.get(s) not in (a, b)]
         return self._reaches(starts, {a, b})
 
@@ -286,7 +292,8 @@ class _Fusion:
 
     def _inputs(self, group: Group) -> list[Node]:
         inside = group.inside
-        return [i for m in inside for i in m.inputs if i not in inside]
+        sources = [_behind(i) for m in inside for i in m.inputs]
+        return [s for s in sources if s not in inside]
 
     def _inline(self, home: Group, node: Node, source: Node, index: Index) -> None:
         """Have `home` compute `source` itself, if it is cheap and needs no reduction."""
@@ -357,7 +364,7 @@ def _subtree(source: Node, group: Group) -> set[Node]:
         node = stack.pop()
         if node in inside and node not in found:
             found.add(node)
-            stack.extend(follow(i, identity(i.spec.shape))[0] for i in node.inputs)
+            stack.extend(_behind(i) for i in node.inputs)
     return found
 
 
@@ -418,7 +425,7 @@ def external_inputs(group: Group) -> list[Node]:
             continue
         seen.add(node)
         if node in inside:
-            stack.extend(follow(i, identity(i.spec.shape))[0] for i in reversed(node.inputs))
+            stack.extend(_behind(i) for i in reversed(node.inputs))
         elif node.kind is not Kind.SOURCE or node.op is INPUT:
             found[node] = None
     return list(found)
@@ -430,7 +437,7 @@ def _drop_unused(group: Group) -> None:
         node = stack.pop()
         if node in inside and node not in alive:
             alive.add(node)
-            stack.extend(follow(i, identity(i.spec.shape))[0] for i in node.inputs)
+            stack.extend(_behind(i) for i in node.inputs)
     group.place = {m: p for m, p in group.place.items() if m in alive}
     group.inlined = {m for m in group.inlined if m in alive}
     group.outputs.sort(key=list(group.place).index)

@@ -128,7 +128,7 @@ RINT = elementwise(np.rint, "np.rint(x)")
 
 def _share(g: Any, x: Any, y: Any, first: Any) -> Any:
     """The part of the cotangent that goes to the operand that won: `first`, or half of it in a tie."""
-    return g * WHERE(x == y, 0.5, WHERE(first, 1.0, 0.0))
+    return WHERE(first, g, WHERE(x == y, 0.5 * g, 0.0))
 
 
 MAXIMUM = elementwise(
