@@ -432,7 +432,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     """Without its axes of size one, or without the given ones."""
     a = array(a)
     if axis is None:
-        axes = tuple(k for k, d in enumerate(a.shape) if isinstance(d, int) and d == 1)
+        axes = tuple(k for k, d in enumerate(a.shape) if d == 1)
     else:
         axes = normalize_axes("squeeze", axis, a.ndim)
     return views.SQUEEZE(a, axes=axes)

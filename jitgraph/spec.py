@@ -114,9 +114,9 @@ def broadcast(name: str, shapes: Sequence[Shape]) -> Shape:
     result: list[Dim] = [1] * ndim
     for shape in shapes:
         for axis, dim in enumerate(shape, start=ndim - len(shape)):
-            if dim == 1 and isinstance(dim, int):
+            if dim == result[axis] or dims.same(dim, 1):
                 continue
-            if result[axis] == 1 and isinstance(result[axis], int):
+            if dims.same(result[axis], 1):
                 result[axis] = dim
             elif not dims.same(result[axis], dim):
                 listed = " and ".join(dims.shown(s) for s in shapes)

@@ -295,6 +295,8 @@ class ShapeEnv:
         difference = self.canonical(sub(a, b))
         if isinstance(difference, int):
             return difference == 0
+        if surely_nonnegative(sub(difference, 1)) or surely_nonnegative(sub(-1, difference)):
+            return False
         equal = self.hint(difference) == 0
         self._guard("==" if equal else "!=", difference)
         if equal:

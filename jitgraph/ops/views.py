@@ -26,7 +26,7 @@ def _broadcast_spec(x: Spec, *, shape: Any) -> Spec:
     target = as_shape(shape)
     extra = len(target) - x.ndim
     fits = extra >= 0 and all(
-        (isinstance(d, int) and d == 1) or dims.same(d, t)
+        d == t or dims.same(d, 1) or dims.same(d, t)
         for d, t in zip(x.shape, target[max(extra, 0) :], strict=True)
     )
     if not fits:
