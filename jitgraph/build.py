@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 from jitgraph_codegen.cpu_printer import print_kernel
-from jitgraph_codegen.program import KernelSource, ProgramSource
+from jitgraph_codegen.program import ProgramSource
+from jitgraph_codegen.source import KernelSource
 
+from .errors import CaptureError
 from .fuse import Group, Plan, partition
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
@@ -40,16 +42,17 @@ class Staged:
 def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
     """Fuse and lower."""
     plan = partition(graph)
-    known: dict[Node, str] = {n: layouts.get(str(n.attrs["name"]), "C") for n in graph.inputs}
+    on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
+    known = {n: layouts.get(str(n.attrs["name"]), "C") if on_cpu else "C" for n in graph.inputs}
     kernels: dict[Group, Lowered] = {}
     for step in plan.steps:
         if isinstance(step, Node):
-            known[step] = "A" if step.kind is Kind.VIEW and step.op is not RESHAPE else "C"
+            strided = step.kind is Kind.VIEW and step.op is not RESHAPE
+            known[step] = "A" if strided and on_cpu else "C"
             continue
         known.update(dict.fromkeys(step.outputs, "C"))
         name = f"{graph.name}_{len(kernels)}"
-        stash = options.target == "cpu"
-        kernels[step] = lower(step, name, known, options.precise, stash)
+        kernels[step] = lower(step, name, known, options.precise, stash=on_cpu)
     return Staged(plan, kernels)
 
 
@@ -125,11 +128,15 @@ class _Builder:
         if self.options.target == "cuda":
             from jitgraph_codegen.cuda_printer import print_kernel as print_cuda
 
-            source = print_cuda(kernel, doc)
+            try:
+                source = print_cuda(kernel, doc)
+            except ValueError as error:
+                raise CaptureError(f"{doc.splitlines()[0]}: {error}") from None
         else:
             source = print_kernel(kernel, doc, self.options.precise)
         return KernelSource(
-            kernel.name, source.module, source.entry, len(kernel.buffers), len(kernel.arguments)
+            kernel.name, source.module, source.entry, len(kernel.buffers), len(lowered.outputs),
+            len(kernel.arguments),
         )
 
     def _return(self) -> None:

@@ -23,9 +23,6 @@ from .loop_ir import Accumulate, Accumulator, For, Kernel, Let, Range, Stmt, Sto
 from .source import Source
 
 MATH_MODULE = "jitgraph_codegen.loop_math"
-_DTYPES = (
-    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
-)  # fmt: skip
 _KNOWN = frozenset(("range", "abs", "max", "min", "bool", "math", "np", "lo", "hi"))
 
 
@@ -39,55 +36,26 @@ def print_kernel(kernel: Kernel, doc: str, precise: bool) -> Source:
         "import math", "", "import numpy as np", "from numba import njit", *header, "", "",
         f"@njit({options})",
         f"def {kernel.name}({', '.join([*parameters, 'lo', 'hi'])}):",
-        *_indented(_docstring(doc)),
-        *_indented(body.splitlines()),
+        *p.indented(p.docstring(doc)),
+        *p.indented(body.splitlines()),
     ]  # fmt: skip
     entry = [
         "import math", "", "import numpy as np", *header, "", "",
         f"@entry_point({options})",
         "def entry(buffers, sizes, lo, hi):",
-        *_indented(_unpacked(kernel)),
-        *_indented(body.splitlines()),
+        *p.indented(_unpacked(kernel)),
+        *p.indented(body.splitlines()),
     ]  # fmt: skip
     return Source(kernel.name, "\n".join(module) + "\n", "\n".join(entry) + "\n")
 
 
 def _header(kernel: Kernel, body: str) -> list[str]:
     """Imports and dtype names for what the body mentions and does not define."""
-    local = _defined(kernel) | {b.name for b in kernel.buffers} | set(kernel.sizes)
+    local = p.defined(kernel) | {b.name for b in kernel.buffers} | set(kernel.sizes)
     used = p.names_in(ast.parse(body)) - local
-    functions = sorted(used - _KNOWN - set(_DTYPES))
+    functions = sorted(used - _KNOWN - set(p.DTYPES))
     imports = [f"from {MATH_MODULE} import {', '.join(functions)}"] if functions else []
-    return [*imports, "", *[f"{d} = np.{d}" for d in _DTYPES if d in used]]
-
-
-def _indented(lines: list[str]) -> list[str]:
-    return [f"    {line}".rstrip() for line in lines]
-
-
-def _docstring(doc: str) -> list[str]:
-    lines = doc.splitlines()
-    if len(lines) == 1:
-        return [f'"""{doc}"""']
-    return ['"""' + lines[0], *lines[1:], '"""']
-
-
-def _defined(kernel: Kernel) -> set[str]:
-    names: set[str] = set()
-
-    def visit(body: tuple[Stmt, ...]) -> None:
-        for stmt in body:
-            match stmt:
-                case Let(name, _):
-                    names.add(name)
-                case Accumulator(name, _, _):
-                    names.update((name, f"{name}_at", f"{name}_new"))
-                case For(index, _, inner) | Range(index, inner):
-                    names.add(index)
-                    visit(inner)
-
-    visit(kernel.body)
-    return names
+    return [*imports, "", *[f"{d} = np.{d}" for d in p.DTYPES if d in used]]
 
 
 def _statement(stmt: Stmt) -> list[ast.stmt]:
@@ -127,7 +95,7 @@ def _accumulate(stmt: Accumulate) -> list[ast.stmt]:
         template = f"{'add' if symbol == '+' else 'mul'}_reassoc(x, y)" if floating else f"x {symbol} y"
     else:
         template = _UPDATES[stmt.combine]
-    updated = p._filled(template, [p.name(stmt.name), value], dtype)
+    updated = p.filled(template, [p.name(stmt.name), value], dtype)
     if dtype in p.NARROW_INTEGERS:
         updated = p.call(dtype, updated)
     return [p.assign(stmt.name, updated)]
@@ -141,7 +109,7 @@ def _argument(stmt: Accumulate, value: ast.expr) -> list[ast.stmt]:
     if stmt.value.dtype.startswith("float"):
         test += " or (x != x and y == y)"
     candidate = f"{stmt.name}_new"
-    better = p._filled(test, [p.name(candidate), p.name(stmt.name)], stmt.value.dtype)
+    better = p.filled(test, [p.name(candidate), p.name(stmt.name)], stmt.value.dtype)
     take = [
         p.assign(stmt.name, p.name(candidate)),
         p.assign(f"{stmt.name}_at", p.expression(stmt.at)),

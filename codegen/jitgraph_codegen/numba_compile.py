@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import linecache
 from dataclasses import dataclass
 from typing import Any
 
 import numba
 from numba import types
 
-from .source import Source
+from .source import Source, register_source
 from .vector_math import array_view
 
 _ABI = types.void(
@@ -39,8 +38,3 @@ def compile_source(source: Source) -> ObjectCode:
 
 def _entry_point(**options: Any) -> Any:
     return numba.cfunc(_ABI, no_cpython_wrapper=True, **options)
-
-
-def register_source(filename: str, text: str) -> None:
-    """Let tracebacks and debuggers show generated code."""
-    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)

@@ -10,9 +10,27 @@ import math
 from collections.abc import Sequence
 from functools import cache
 
-from .loop_ir import INDEX, Apply, Cast, Const, Expr, Extent, Load, Var
+from .loop_ir import (
+    INDEX,
+    Accumulator,
+    Apply,
+    Cast,
+    Const,
+    Expr,
+    Extent,
+    For,
+    Kernel,
+    Let,
+    Load,
+    Range,
+    Stmt,
+    Var,
+)
 
 NARROW_INTEGERS = frozenset(("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64"))
+DTYPES = (
+    "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
+)  # fmt: skip
 _OPERANDS = ("x", "y", "z")
 
 
@@ -53,7 +71,7 @@ def expression(expr: Expr) -> ast.expr:
         case Cast(value, dtype):
             return call(dtype, expression(value))
         case Apply(template, args, dtype):
-            tree = _filled(template, [expression(a) for a in args], args[0].dtype if args else dtype)
+            tree = filled(template, [expression(a) for a in args], args[0].dtype if args else dtype)
             return call(dtype, tree) if dtype in NARROW_INTEGERS else tree
     raise TypeError(f"no expression: {expr!r}")
 
@@ -70,7 +88,7 @@ def _template(text: str) -> ast.expr:
     return ast.parse(text, mode="eval").body
 
 
-def _filled(template: str, args: Sequence[ast.expr], dtype: str) -> ast.expr:
+def filled(template: str, args: Sequence[ast.expr], dtype: str) -> ast.expr:
     """A template over x, y, z with arguments put in, and its literals given the arguments' dtype."""
     operands = dict(zip(_OPERANDS, args, strict=False))
 
@@ -133,3 +151,32 @@ def names_in(tree: ast.AST) -> set[str]:
 def unparsed(body: Sequence[ast.stmt]) -> str:
     module = ast.Module(list(body), [])
     return ast.unparse(ast.fix_missing_locations(module))
+
+
+def docstring(doc: str) -> list[str]:
+    lines = doc.splitlines()
+    if len(lines) == 1:
+        return [f'"""{doc}"""']
+    return ['"""' + lines[0], *lines[1:], '"""']
+
+
+def defined(kernel: Kernel) -> set[str]:
+    names: set[str] = set()
+
+    def visit(body: tuple[Stmt, ...]) -> None:
+        for stmt in body:
+            match stmt:
+                case Let(name, _):
+                    names.add(name)
+                case Accumulator(name, _, _):
+                    names.update((name, f"{name}_at", f"{name}_new"))
+                case For(index, _, inner) | Range(index, inner):
+                    names.add(index)
+                    visit(inner)
+
+    visit(kernel.body)
+    return names
+
+
+def indented(lines: Sequence[str]) -> list[str]:
+    return [f"    {line}".rstrip() for line in lines]

@@ -19,30 +19,11 @@ from typing import Any
 import numpy as np
 
 from . import store
-from .source import Source
+from .source import KernelSource
 from .machine_code import MachineCode, machine_name
 from .runtime import LoadedKernel
 
 VERSION = "1"  # of the generated code's conventions; part of every key
-
-
-@dataclass(frozen=True)
-class KernelSource:
-    """A kernel as it is kept in a program: its text, and what a launch needs to know."""
-
-    name: str
-    module: str
-    entry: str
-    buffers: int
-    sizes: int
-
-    @property
-    def key(self) -> str:
-        return store.key("kernel", VERSION, self.entry, machine_name(), _compiler())
-
-    @property
-    def source(self) -> Source:
-        return Source(self.name, self.module, self.entry)
 
 
 @dataclass(frozen=True)
@@ -82,7 +63,7 @@ def _compiler() -> str:
 
 def machine_code(kernel: KernelSource) -> MachineCode:
     """The kernel's code: from memory, from disk, or compiled now and kept in both."""
-    key = kernel.key
+    key = store.key("kernel", VERSION, kernel.entry, machine_name(), _compiler())
     if key in _loaded:
         counters.shared += 1
         return _loaded[key]
@@ -93,7 +74,7 @@ def machine_code(kernel: KernelSource) -> MachineCode:
     else:
         from .numba_compile import compile_source
 
-        compiled = compile_source(kernel.source)
+        compiled = compile_source(kernel)
         counters.compiled += 1
         store.write(key, "kernel", {"symbol": compiled.symbol, "name": kernel.name}, compiled.data)
         code = MachineCode(compiled.data, compiled.symbol)

@@ -1,5 +1,8 @@
 """Generated code as text."""
 
+from __future__ import annotations
+
+import linecache
 from dataclasses import dataclass
 
 
@@ -10,3 +13,17 @@ class Source:
     name: str
     module: str
     entry: str
+
+
+@dataclass(frozen=True)
+class KernelSource(Source):
+    """A kernel as a program keeps it: its text, and what a launch needs to know."""
+
+    buffers: int
+    outputs: int  # the last ones of the buffers
+    sizes: int
+
+
+def register_source(filename: str, text: str) -> None:
+    """Let tracebacks and debuggers show generated code."""
+    linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)

@@ -1,0 +1,130 @@
+"""The functions generated CUDA code calls, inlined into the kernel.
+
+The names are those of `loop_math`; the elementary functions are libdevice's, through Python's `math`.
+"""
+
+from __future__ import annotations
+
+import math
+from math import atan as arctan
+from math import cos, cosh, erf, exp, exp2, expm1, log, log1p, log2, log10, pow, sin, sinh, tan, tanh
+from math import fmod as float_fmod
+from typing import Any
+
+from numba import cuda
+
+__all__ = [
+    "arctan", "block_all", "block_any", "block_max", "block_min", "block_prod", "block_sum", "cos", "cosh",
+    "erf", "exp", "exp2", "expm1", "float_fmod", "log", "log10", "log1p", "log2", "logaddexp", "maximum",
+    "minimum", "pow", "select", "sin", "sinh", "tan", "tanh",
+]  # fmt: skip
+
+_inline = cuda.jit(device=True, inline="always")
+
+
+@_inline
+def maximum(x: Any, y: Any) -> Any:
+    """The larger number; a NaN if either is one."""
+    return x if x > y or x != x else y
+
+
+@_inline
+def minimum(x: Any, y: Any) -> Any:
+    """The smaller number; a NaN if either is one."""
+    return x if x < y or x != x else y
+
+
+@_inline
+def select(condition: Any, x: Any, y: Any) -> Any:
+    """`x if condition else y`."""
+    return x if condition else y
+
+
+@_inline
+def logaddexp(x: Any, y: Any) -> Any:
+    """log(exp(x) + exp(y)) without overflow."""
+    return max(x, y) + math.log1p(math.exp(-abs(x - y))) if x != y else x + math.log(2.0)
+
+
+@_inline
+def block_sum(value: Any, shared: Any) -> Any:
+    """The sum of each thread's value, in a fixed order, for all threads of the block."""
+    thread = cuda.threadIdx.x
+    shared[thread] = value
+    cuda.syncthreads()
+    step = cuda.blockDim.x // 2
+    while step > 0:
+        if thread < step:
+            shared[thread] = shared[thread] + shared[thread + step]
+        cuda.syncthreads()
+        step //= 2
+    total = shared[0]
+    cuda.syncthreads()
+    return total
+
+
+@_inline
+def block_prod(value: Any, shared: Any) -> Any:
+    """The product of each thread's value."""
+    thread = cuda.threadIdx.x
+    shared[thread] = value
+    cuda.syncthreads()
+    step = cuda.blockDim.x // 2
+    while step > 0:
+        if thread < step:
+            shared[thread] = shared[thread] * shared[thread + step]
+        cuda.syncthreads()
+        step //= 2
+    total = shared[0]
+    cuda.syncthreads()
+    return total
+
+
+@_inline
+def block_max(value: Any, shared: Any) -> Any:
+    """The largest of each thread's value; a NaN if one is."""
+    thread = cuda.threadIdx.x
+    shared[thread] = value
+    cuda.syncthreads()
+    step = cuda.blockDim.x // 2
+    while step > 0:
+        if thread < step:
+            other = shared[thread + step]
+            if other > shared[thread] or other != other:
+                shared[thread] = other
+        cuda.syncthreads()
+        step //= 2
+    total = shared[0]
+    cuda.syncthreads()
+    return total
+
+
+@_inline
+def block_min(value: Any, shared: Any) -> Any:
+    """The smallest of each thread's value; a NaN if one is."""
+    thread = cuda.threadIdx.x
+    shared[thread] = value
+    cuda.syncthreads()
+    step = cuda.blockDim.x // 2
+    while step > 0:
+        if thread < step:
+            other = shared[thread + step]
+            if other < shared[thread] or other != other:
+                shared[thread] = other
+        cuda.syncthreads()
+        step //= 2
+    total = shared[0]
+    cuda.syncthreads()
+    return total
+
+
+@_inline
+def block_any(value: Any, shared: Any) -> Any:
+    """Whether any thread's value is true."""
+    return cuda.syncthreads_or(value) != 0
+
+
+@_inline
+def block_all(value: Any, shared: Any) -> Any:
+    """Whether every thread's value is true."""
+    return cuda.syncthreads_and(value) != 0
