@@ -1,18 +1,36 @@
 """jitgraph turns NumPy functions into compiled kernels.
 
-`@jitgraph.compile` captures a function of arrays as a static graph, fuses it, and runs it as machine code; Tensors run
-the same operations one by one and record a dynamic graph for gradients.
+`@jitgraph.compile` captures a function of arrays as a static graph, fuses it, and runs it as
+machine code; Tensors run the same operations one by one and record a dynamic graph for gradients.
 """
 
 from . import functions as _functions
 from .compile import CacheInfo, CompiledFunction, compile
 from .creation import (
-    arange, eye, from_numpy, full, linspace, manual_seed, ones, rand, randint, randn, tensor, zeros,
+    arange,
+    eye,
+    from_numpy,
+    full,
+    linspace,
+    manual_seed,
+    ones,
+    rand,
+    randint,
+    randn,
+    tensor,
+    zeros,
 )  # fmt: skip
 from .errors import (
-    AxisError, BoundsError, CaptureError, DTypeError, GradientError, GraphError, JitgraphError, ShapeError,
+    AxisError,
+    BoundsError,
+    CaptureError,
+    DTypeError,
+    GradientError,
+    GraphError,
+    JitgraphError,
+    ShapeError,
 )  # fmt: skip
-from .functions import *  # noqa: F403
+from .functions import *
 from .graph import Graph, parse
 from .tensor import Tensor, no_grad
 from .version import __version__

@@ -1,4 +1,6 @@
-"""Index expressions: integer combinations of the axes of an iteration domain plus a size expression."""
+"""Index expressions: integer combinations of the axes of an iteration domain plus a size
+expression.
+"""
 
 from __future__ import annotations
 
@@ -46,4 +48,6 @@ def as_index(values: tuple[Affine | Dim, ...]) -> Index:
 
 def identity(shape: tuple[Dim, ...]) -> Index:
     """The index of each element of a domain; 0 along axes of size one."""
-    return tuple(fixed(0) if isinstance(d, int) and d == 1 else axis(k) for k, d in enumerate(shape))
+    return tuple(
+        fixed(0) if isinstance(d, int) and d == 1 else axis(k) for k, d in enumerate(shape)
+    )

@@ -1,8 +1,8 @@
 """Reverse differentiation of graphs: a forward graph that keeps what a backward graph needs.
 
-The graph is replayed on tracers and walked backwards with the same gradient rules the tape uses.  Of the values the
-backward part reads, inputs and the results of reductions and library calls are kept; elementwise results and views are
-computed again, where they fuse with what reads them.
+The graph is replayed on tracers and walked backwards with the same gradient rules the tape
+uses.  Of the values the backward part reads, inputs and the results of reductions and library calls
+are kept; elementwise results and views are computed again, where they fuse with what reads them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
             value[node] = _replayed(node, value, trace)
         before = len(trace.inputs)
         seeds = [
-            trace.input(f"g{k}", Spec(o.spec.shape, o.spec.dtype)) if o.spec.dtype.kind == "f" else None
+            trace.input(f"g{k}", Spec(o.spec.shape, o.spec.dtype))
+            if o.spec.dtype.kind == "f"
+            else None
             for k, o in enumerate(graph.outputs)
         ]
         gradients = _backward(graph, value, seeds, [graph.inputs[k] for k in wanted], trace)
@@ -54,12 +56,17 @@ def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
 
 
 def _replayed(node: Node, value: Mapping[Node, Tracer], trace: Trace) -> Tracer:
-    made = Node(node.op, tuple(value[i].node for i in node.inputs), node.attrs, node.spec, node.where)
+    made = Node(
+        node.op, tuple(value[i].node for i in node.inputs), node.attrs, node.spec, node.where
+    )
     return Tracer(trace.add(made), trace)
 
 
 def _backward(
-    graph: Graph, value: Mapping[Node, Tracer], seeds: Sequence[Tracer | None], wanted: Sequence[Node],
+    graph: Graph,
+    value: Mapping[Node, Tracer],
+    seeds: Sequence[Tracer | None],
+    wanted: Sequence[Node],
     trace: Trace,
 ) -> list[Tracer | None]:
     active = _active(graph, set(wanted))
@@ -88,20 +95,30 @@ def _active(graph: Graph, wanted: set[Node]) -> set[Node]:
     """Floating-point values that depend on a wanted input through differentiable operations."""
     active = set(wanted)
     for node in graph.nodes:
-        if node.op.differentiable and node.spec.dtype.kind == "f" and any(i in active for i in node.inputs):
+        if (
+            node.op.differentiable
+            and node.spec.dtype.kind == "f"
+            and any(i in active for i in node.inputs)
+        ):
             active.add(node)
     return active
 
 
 def _split(
-    graph: Graph, trace: Trace, value: Mapping[Node, Tracer], before: int, gradients: Sequence[Tracer | None]
+    graph: Graph,
+    trace: Trace,
+    value: Mapping[Node, Tracer],
+    before: int,
+    gradients: Sequence[Tracer | None],
 ) -> Differentiated:
     reached = tuple(k for k, g in enumerate(gradients) if g is not None)
     results = tuple(g.node for g in gradients if g is not None)
     if not results:
         raise GradientError(f"{graph.name}: no output depends on a tensor that requires grad")
-    joint = simplify(Graph(graph.name, tuple(trace.inputs), tuple(trace.nodes),
-                           (*[value[o].node for o in graph.outputs], *results), graph.guards))  # fmt: skip
+    everything = (*[value[o].node for o in graph.outputs], *results)
+    joint = simplify(
+        Graph(graph.name, tuple(trace.inputs), tuple(trace.nodes), everything, graph.guards)
+    )
     outputs, results = joint.outputs[: len(graph.outputs)], joint.outputs[len(graph.outputs) :]
     seeds = set(joint.inputs[before:])
     later = _depending_on(joint, seeds)
@@ -111,7 +128,10 @@ def _split(
         (*outputs, *kept), graph.guards,
     )  # fmt: skip
     return Differentiated(
-        forward, _backward_graph(joint, kept, results, later | recomputed, before), len(outputs), reached
+        forward,
+        _backward_graph(joint, kept, results, later | recomputed, before),
+        len(outputs),
+        reached,
     )
 
 
@@ -155,14 +175,18 @@ def _backward_graph(
 ) -> Graph:
     replace: dict[Node, Node] = {}
     for k, node in enumerate(kept):
-        replace[node] = Node(INPUT, (), {"name": f"r{k}"}, Spec(node.spec.shape, node.spec.dtype, node.spec.weak))
+        replace[node] = Node(
+            INPUT, (), {"name": f"r{k}"}, Spec(node.spec.shape, node.spec.dtype, node.spec.weak)
+        )
     for node in joint.inputs[before:]:
         replace[node] = node
     inputs = tuple(replace.values())
     nodes: list[Node] = []
     for node in joint.nodes:
         if node in body and node not in replace:
-            made = Node(node.op, tuple(replace[i] for i in node.inputs), node.attrs, node.spec, node.where)
+            made = Node(
+                node.op, tuple(replace[i] for i in node.inputs), node.attrs, node.spec, node.where
+            )
             replace[node] = made
             nodes.append(made)
     outputs = tuple(replace[r] for r in results)

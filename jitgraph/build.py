@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from jitgraph_codegen.cpu_printer import print_kernel
 from jitgraph_codegen.program import ProgramSource
 from jitgraph_codegen.source import KernelSource
@@ -18,9 +19,9 @@ from .errors import CaptureError
 from .fuse import Group, Plan, partition
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
-from .options import Options
 from .ops import Kind
 from .ops.views import RESHAPE
+from .options import Options
 from .symbolic import Size
 
 INDENT = "    "
@@ -135,7 +136,11 @@ class _Builder:
         else:
             source = print_kernel(kernel, doc, self.options.precise)
         return KernelSource(
-            kernel.name, source.module, source.entry, len(kernel.buffers), len(lowered.outputs),
+            kernel.name,
+            source.module,
+            source.entry,
+            len(kernel.buffers),
+            len(lowered.outputs),
             len(kernel.arguments),
         )
 

@@ -1,7 +1,8 @@
 """Capture: running a function on tracers to write down its static graph.
 
-Tracers stand for the arrays of a call.  Operators, NumPy's ufuncs and NumPy's functions on them become nodes; sizes
-are symbols; what needs an actual value (a branch, `float(x)`, a write) raises `CaptureError`.
+Tracers stand for the arrays of a call.  Operators, NumPy's ufuncs and NumPy's functions on them
+become nodes; sizes are symbols; what needs an actual value (a branch, `float(x)`, a write) raises
+`CaptureError`.
 """
 
 from __future__ import annotations
@@ -31,15 +32,15 @@ class Tracer(ArrayMethods):
         self.node, self.trace = node, trace
 
     @property
-    def shape(self) -> tuple[int | SymbolicInt, ...]:  # type: ignore[override]
+    def shape(self) -> tuple[int | SymbolicInt, ...]:
         return tuple(user_int(d, self.trace.env) for d in self.node.spec.shape)
 
     @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+    def dtype(self) -> np.dtype[Any]:
         return self.node.spec.dtype
 
     @property
-    def ndim(self) -> int:  # type: ignore[override]
+    def ndim(self) -> int:
         return self.node.spec.ndim
 
     def __repr__(self) -> str:
@@ -61,10 +62,14 @@ class Tracer(ArrayMethods):
         raise self._refuse("using it as an index or a size", "make the argument static")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise self._refuse("a conversion to a NumPy array", "use NumPy functions that jitgraph captures")
+        raise self._refuse(
+            "a conversion to a NumPy array", "use NumPy functions that jitgraph captures"
+        )
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        raise self._refuse("an in-place write", "build the new value with np.where or np.concatenate")
+        raise self._refuse(
+            "an in-place write", "build the new value with np.where or np.concatenate"
+        )
 
     def __iadd__(self, other: Any) -> Any:
         raise self._refuse("an augmented assignment", "write x = x + y, which makes a new array")
@@ -97,7 +102,9 @@ class Trace:
         return Tracer(node, self)
 
     def lift(self, value: Any) -> Node:
-        """An array or Tensor from outside: read anew at every call, so that trained weights are seen."""
+        """An array or Tensor from outside: read anew at every call, so that trained weights are
+        seen.
+        """
         node = self._lifted_nodes.get(id(value))
         if node is None:
             array = value.data if isinstance(value, Tensor) else value
@@ -158,7 +165,14 @@ def _check_literals(op: Op, inputs: tuple[Node, ...], where: str) -> None:
         if node.op is CONSTANT and node.spec.weak and dtype.kind in "iu":
             value, bounds = node.attrs["value"], np.iinfo(dtype)
             if not bounds.min <= value <= bounds.max:
-                if op.name in ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"):
+                if op.name in (
+                    "equal",
+                    "not_equal",
+                    "less",
+                    "less_equal",
+                    "greater",
+                    "greater_equal",
+                ):
                     raise CaptureError(f"{op.name}: {value} is outside {dtype} ({where})")
                 raise OverflowError(f"Python integer {value} out of bounds for {dtype} ({where})")
 
@@ -187,13 +201,16 @@ class Captured:
 
 
 def capture(
-    function: Callable[[Sequence[Tracer]], Sequence[Any]], names: Sequence[str], specs: Sequence[Spec],
-    env: ShapeEnv, name: str,
-) -> Captured:  # fmt: skip
+    function: Callable[[Sequence[Tracer]], Sequence[Any]],
+    names: Sequence[str],
+    specs: Sequence[Spec],
+    env: ShapeEnv,
+    name: str,
+) -> Captured:
     """The graph of `function(tracers) -> values`.
 
-    names, specs: of the inputs; symbolic sizes belong to `env`.
-    Raises `CaptureError` for what a graph can't hold, and the errors NumPy would raise for wrong shapes and dtypes.
+    names, specs: of the inputs; symbolic sizes belong to `env`. Raises `CaptureError` for what a
+    graph can't hold, and the errors NumPy would raise for wrong shapes and dtypes.
     """
     trace = Trace(env)
     dims.push(env)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,12 +12,18 @@ from .version import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a subcommand; the exit status."""
-    parser = argparse.ArgumentParser(prog="jitgraph", description="NumPy functions as compiled kernels")
+    parser = argparse.ArgumentParser(
+        prog="jitgraph", description="NumPy functions as compiled kernels"
+    )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    demo = commands.add_parser("demo", help="train a network on handwritten digits, dynamic and compiled")
+    demo = commands.add_parser(
+        "demo", help="train a network on handwritten digits, dynamic and compiled"
+    )
     demo.add_argument("--epochs", type=int, default=30)
-    demo.add_argument("--output", type=Path, default=Path("jitgraph-demo.png"), help="where the plot goes")
+    demo.add_argument(
+        "--output", type=Path, default=Path("jitgraph-demo.png"), help="where the plot goes"
+    )
     bench = commands.add_parser("bench", help="time jitgraph against NumPy and installed peers")
     bench.add_argument("workloads", nargs="*", help="names; all of them unless given")
     bench.add_argument("--peers", help="comma-separated; all installed ones unless given")
@@ -42,8 +49,8 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     try:
-        from benchmarks import harness
-    except ImportError:
+        harness = importlib.import_module("benchmarks.harness")
+    except ModuleNotFoundError:
         print("jitgraph bench runs from the project's folder, where benchmarks/ lies")
         return 2
     peers = options.peers.split(",") if options.peers else None

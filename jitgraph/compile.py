@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 import numpy as np
+
 from jitgraph_codegen import program as runtime
 
 from . import config
@@ -29,7 +30,9 @@ _PLAIN = (np.ndarray, Tensor, float, int)
 
 @dataclass(frozen=True)
 class CacheInfo:
-    """captures: graphs written down; hits: calls that found one; compiled, loaded: kernels by Numba, from disk."""
+    """captures: graphs written down; hits: calls that found one; compiled, loaded: kernels by
+    Numba, from disk.
+    """
 
     captures: int
     hits: int
@@ -49,8 +52,15 @@ class Fallback:
 class CompiledFunction:
     """A function that is captured, compiled and cached per signature; made by `compile`."""
 
+    __name__: str
+
     def __init__(
-        self, function: Callable[..., Any], mode: str, options: Options, strict: bool, static: Sequence[str]
+        self,
+        function: Callable[..., Any],
+        mode: str,
+        options: Options,
+        strict: bool,
+        static: Sequence[str],
     ) -> None:
         functools.update_wrapper(self, function)
         self._function = function
@@ -58,7 +68,9 @@ class CompiledFunction:
         self._signature = inspect.signature(function)
         self._static = frozenset(static)
         if unknown := self._static - self._signature.parameters.keys():
-            raise ValueError(f"static_argnames: {function.__name__} has no parameter {sorted(unknown)[0]!r}")
+            raise ValueError(
+                f"static_argnames: {function.__name__} has no parameter {sorted(unknown)[0]!r}"
+            )
         self._cache: dict[Any, list[Specialisation] | Fallback] = {}
         self._captures = self._hits = self._fallbacks = 0
         self._counters = runtime.counters
@@ -99,9 +111,9 @@ class CompiledFunction:
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Bound:
         """Arguments in the order of the parameters, defaults filled in, flattened."""
         parameters = self._signature.parameters
-        if not kwargs and len(args) == len(parameters) and not self._static:
-            if all(type(a) in _PLAIN for a in args):
-                return _Bound(list(args), _flat_tree(len(args)), (False,) * len(args), {})
+        positional = not kwargs and len(args) == len(parameters) and not self._static
+        if positional and all(type(a) in _PLAIN for a in args):
+            return _Bound(list(args), _flat_tree(len(args)), (False,) * len(args), {})
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -125,9 +137,12 @@ class CompiledFunction:
         for specialisation in known:
             lifted = _lifted_arrays(specialisation.captured)
             sizes = arguments.sizes + _long_sizes(lifted)
-            if len(sizes) == len(specialisation.symbols) and specialisation.holds(sizes):
-                if _entries(specialisation.captured.lifted) == specialisation.lifted_entries:
-                    return specialisation
+            if (
+                len(sizes) == len(specialisation.symbols)
+                and specialisation.holds(sizes)
+                and _entries(specialisation.captured.lifted) == specialisation.lifted_entries
+            ):
+                return specialisation
         return None
 
     def _specialise(self, bound: _Bound, arguments: Arguments) -> Specialisation:
@@ -138,7 +153,9 @@ class CompiledFunction:
         if isinstance(known, Fallback):
             raise CaptureError(known.reason)
         if known:
-            config.log("recompiles", f"{self.__name__}: guards {known[-1].graph.guards} do not hold")
+            config.log(
+                "recompiles", f"{self.__name__}: guards {known[-1].graph.guards} do not hold"
+            )
         known.append(specialisation)
         self._captures += 1
         return specialisation
@@ -171,7 +188,9 @@ class CompiledFunction:
         lifted = captured.lifted
         everything = [*arguments.tensors, *[t if isinstance(t, Tensor) else None for t in lifted]]
         wanted = tuple(
-            k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
+            k
+            for k, t in enumerate(everything)
+            if t is not None and t.requires_grad and is_recording()
         )
         layouts = {
             str(node.attrs["name"]): "C" if array.flags.c_contiguous else "A"
@@ -184,7 +203,9 @@ class CompiledFunction:
             wanted if _is_differentiable(captured, wanted) else (), _entries(lifted),
         )  # fmt: skip
 
-    def _traced(self, traced: Callable[..., Any], names: Sequence[str], specs: Any, env: ShapeEnv) -> Captured:
+    def _traced(
+        self, traced: Callable[..., Any], names: Sequence[str], specs: Any, env: ShapeEnv
+    ) -> Captured:
         try:
             return capture(traced, names, specs, env, self.__name__.strip("<>"))
         except JitgraphError:
@@ -205,7 +226,9 @@ class CompiledFunction:
         return found if found is not None else self._specialise(bound, arguments)
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
-        """The static graph these arguments are run on, simplified; raises `CaptureError` where there is none."""
+        """The static graph these arguments are run on, simplified; raises `CaptureError` where
+        there is none.
+        """
         return self._inspected(args, kwargs).graph
 
     def source(self, *args: Any, **kwargs: Any) -> str:
@@ -216,7 +239,9 @@ class CompiledFunction:
         return "\n\n".join([k.module for k in source.kernels] + [source.driver])
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
-        """What is compiled into which kernel, what was not fused and why; or why nothing was captured."""
+        """What is compiled into which kernel, what was not fused and why; or why nothing was
+        captured.
+        """
         if self._mode == "dynamic":
             return f'{self.__name__}: mode="dynamic", the function runs as it is'
         try:
@@ -266,7 +291,10 @@ def _flat_tree(count: int) -> Tree:
 
 def _run(found: Specialisation, arguments: Arguments) -> Any:
     lifted = _lifted_arrays(found.captured)
-    tensors = [*arguments.tensors, *[t if isinstance(t, Tensor) else None for t in found.captured.lifted]]
+    tensors = [
+        *arguments.tensors,
+        *[t if isinstance(t, Tensor) else None for t in found.captured.lifted],
+    ]
     return found.run([*arguments.arrays, *lifted], arguments.sizes + _long_sizes(lifted), tensors)
 
 
@@ -281,7 +309,12 @@ def _long_sizes(arrays: Sequence[np.ndarray[Any, Any]]) -> list[int]:
 def _entries(lifted: Sequence[Any]) -> tuple[Any, ...]:
     """What of the lifted arrays a program depends on."""
     return tuple(
-        (a.dtype.char, a.ndim, a.flags.c_contiguous, isinstance(t, Tensor) and t.requires_grad and is_recording())
+        (
+            a.dtype.char,
+            a.ndim,
+            a.flags.c_contiguous,
+            isinstance(t, Tensor) and t.requires_grad and is_recording(),
+        )
         for t in lifted
         for a in [t.data if isinstance(t, Tensor) else t]
     )
@@ -304,7 +337,9 @@ def _leaf_names(signature: inspect.Signature, bound: _Bound, dynamic: Sequence[b
         names = []
         for name, tree in zip(bound.tree.keys, bound.tree.children, strict=True):
             count = _count(tree)
-            names += [str(name)] if tree is LEAF or count == 1 else [f"{name}_{k}" for k in range(count)]
+            names += (
+                [str(name)] if tree is LEAF or count == 1 else [f"{name}_{k}" for k in range(count)]
+            )
     return [n for n, d in zip(names, dynamic, strict=True) if d]
 
 
@@ -316,15 +351,27 @@ def _count(tree: Tree) -> int:
 def compile(function: F, /) -> CompiledFunction: ...
 @overload
 def compile(
-    *, mode: str = ..., target: str = ..., parallel: bool = ..., precise: bool = ..., strict: bool = ...,
+    *,
+    mode: str = ...,
+    target: str = ...,
+    parallel: bool = ...,
+    precise: bool = ...,
+    strict: bool = ...,
     static_argnames: Sequence[str] = ...,
-) -> Callable[[F], CompiledFunction]: ...  # fmt: skip
+) -> Callable[[F], CompiledFunction]: ...
 
 
 def compile(
-    function: Callable[..., Any] | None = None, /, *, mode: str = "static", target: str = "cpu",
-    parallel: bool = True, precise: bool = False, strict: bool = False, static_argnames: Sequence[str] = (),
-) -> Any:  # fmt: skip
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    mode: str = "static",
+    target: str = "cpu",
+    parallel: bool = True,
+    precise: bool = False,
+    strict: bool = False,
+    static_argnames: Sequence[str] = (),
+) -> Any:
     """Compile a function of NumPy arrays or Tensors; use as a decorator, bare or with options.
 
     mode: "static" captures and compiles; "dynamic" runs the function as it is, op by op.
@@ -334,9 +381,13 @@ def compile(
     strict: raise `CaptureError` for what can't be captured, instead of running in dynamic mode.
     static_argnames: parameters whose values are compiled in; each new value compiles anew.
 
-    Calls return NumPy arrays for arrays, Tensors (on the tape) for Tensors.  Sizes are not compiled in.
+    Calls return NumPy arrays for arrays, Tensors (on the tape) for Tensors.  Sizes are not compiled
+    in.
     """
-    for name, value, known in (("mode", mode, ("static", "dynamic")), ("target", target, ("cpu", "cuda"))):
+    for name, value, known in (
+        ("mode", mode, ("static", "dynamic")),
+        ("target", target, ("cpu", "cuda")),
+    ):
         if value not in known:
             raise ValueError(f"compile: {name}={value!r}, expected {' or '.join(map(repr, known))}")
     names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)

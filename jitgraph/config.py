@@ -1,8 +1,9 @@
 """Settings from the environment.
 
 JITGRAPH_LOG=fallbacks,recompiles,source   print these events to standard error as they happen
-JITGRAPH_CACHE_DIR                         where machine code is kept (default: the user's cache folder)
-JITGRAPH_NUM_THREADS                       threads of parallel kernels (default: the cores there are)
+JITGRAPH_CACHE_DIR                         where machine code is kept (default: the user's cache
+folder) JITGRAPH_NUM_THREADS                       threads of parallel kernels (default: the cores
+there are)
 """
 
 from __future__ import annotations

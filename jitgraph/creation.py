@@ -36,7 +36,9 @@ def tensor(data: Any, dtype: Any = None, requires_grad: bool = False) -> Tensor:
 def from_numpy(array: np.ndarray[Any, Any]) -> Tensor:
     """A Tensor on the array's own memory and dtype."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"from_numpy expects a NumPy array, not {type(array).__name__}; use tensor()")
+        raise TypeError(
+            f"from_numpy expects a NumPy array, not {type(array).__name__}; use tensor()"
+        )
     return Tensor(array)
 
 
@@ -71,7 +73,9 @@ def linspace(
     return Tensor(np.linspace(start, end, steps, dtype=dtype), requires_grad=requires_grad)
 
 
-def eye(n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False) -> Tensor:
+def eye(
+    n: int, m: int | None = None, dtype: Any = np.float32, requires_grad: bool = False
+) -> Tensor:
     """Ones on the diagonal of an n x m matrix."""
     return Tensor(np.eye(n, m, dtype=dtype), requires_grad=requires_grad)
 

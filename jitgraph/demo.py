@@ -98,7 +98,10 @@ def main(epochs: int, output: Path) -> int:
     table = Table("mode", "s an epoch", "test accuracy", "first call, s", title="Digits")
     for run in runs:
         table.add_row(
-            run.mode, f"{run.seconds_an_epoch:.4f}", f"{100 * run.accuracy:.1f} %", f"{run.first_call:.3f}"
+            run.mode,
+            f"{run.seconds_an_epoch:.4f}",
+            f"{100 * run.accuracy:.1f} %",
+            f"{run.first_call:.3f}",
         )
     console.print(table)
     plot(runs, output)

@@ -1,7 +1,7 @@
 """Einstein summation as matrix products, broadcast multiplication and sums.
 
-`ij,jk->ik`: letters of both operands that the result lacks are contracted by one matmul, letters of one operand
-alone are summed first, letters of both that the result keeps are batch axes.
+`ij,jk->ik`: letters of both operands that the result lacks are contracted by one matmul, letters of
+one operand alone are summed first, letters of both that the result keeps are batch axes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def parse(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     left, arrow, result = text.partition("->")
     terms = left.split(",")
     if len(terms) != len(ndims):
-        raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, {len(ndims)} are given")
+        raise ShapeError(
+            f"einsum: {subscripts!r} names {len(terms)} operands, {len(ndims)} are given"
+        )
     extra = max(
         (n - len(t.replace("...", "")) for t, n in zip(terms, ndims, strict=True) if "..." in t),
         default=0,
@@ -40,7 +42,9 @@ def parse(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
     for term, ndim in zip(terms, ndims, strict=True):
         own = ndim - len(term.replace("...", ""))
         if own < 0 or (own and "..." not in term):
-            raise ShapeError(f"einsum: the term {term!r} does not fit an operand of {ndim} dimensions")
+            raise ShapeError(
+                f"einsum: the term {term!r} does not fit an operand of {ndim} dimensions"
+            )
         spelled.append(term.replace("...", "".join(spare[len(spare) - own :])))
     if not arrow:
         joined = "".join(terms).replace("...", "")
@@ -93,13 +97,17 @@ def _pair(x: Any, a: str, y: Any, b: str, needed: set[str]) -> tuple[Any, str]:
         return left * right, letters
     size = dict(zip(a, x.shape, strict=True)) | dict(zip(b, y.shape, strict=True))
     left = _matrices(_ordered(x, a, batch + rows + contracted), batch, rows, contracted, size)
-    right = _matrices(_ordered(y, b, batch + contracted + columns), batch, contracted, columns, size)
+    right = _matrices(
+        _ordered(y, b, batch + contracted + columns), batch, contracted, columns, size
+    )
     joined = library.MATMUL(left, right)
     return F.reshape(joined, [to_dim(size[c]) for c in letters]), letters
 
 
 def _matrices(x: Any, batch: str, rows: str, columns: str, size: dict[str, Any]) -> Any:
-    return F.reshape(x, [to_dim(size[c]) for c in batch] + [_product(rows, size), _product(columns, size)])
+    return F.reshape(
+        x, [to_dim(size[c]) for c in batch] + [_product(rows, size), _product(columns, size)]
+    )
 
 
 def _product(letters: str, size: dict[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """What can go wrong, one class per kind of mistake.
 
-Each class also derives from the exception NumPy or PyTorch raises for the same mistake, so that code
-written for those libraries catches it.
+Each class also derives from the exception NumPy or PyTorch raises for the same mistake, so that
+code written for those libraries catches it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class BoundsError(JitgraphError, IndexError):
 
 
 class DTypeError(JitgraphError, TypeError):
-    """A dtype the operation is not defined for: `np.exp` of objects, `~` of floats, complex input."""
+    """A dtype the operation is not defined for: `~` of floats, objects, complex input."""
 
 
 class CaptureError(JitgraphError, TypeError):

@@ -1,7 +1,8 @@
 """NumPy's functions on NumPy arrays, Tensors and tracers alike.
 
-Each is written in operations of the table, so it runs eagerly, records on the tape, and is captured.  Decorated
-with the NumPy function it stands for, so that `np.mean(x)` of a Tensor or a tracer arrives here.
+Each is written in operations of the table, so it runs eagerly, records on the tape, and is
+captured.  Decorated with the NumPy function it stands for, so that `np.mean(x)` of a Tensor or a
+tracer arrives here.
 """
 
 from __future__ import annotations
@@ -21,19 +22,111 @@ from .spec import dims as sizes
 from .symbolic import SymbolicInt, to_dim
 
 __all__ = [
-    "absolute", "add", "all", "any", "arccos", "arccosh", "arcsin", "arcsinh", "arctan",
-    "arctan2", "arctanh", "argmax", "argmin", "astype", "bitwise_and", "bitwise_or",
-    "bitwise_xor", "broadcast_to", "cbrt", "ceil", "clip", "concatenate", "copysign", "cos",
-    "cosh", "deg2rad", "divide", "dot", "einsum", "equal", "exp", "exp2", "expand_dims",
-    "expm1", "flip", "floor", "floor_divide", "fmax", "fmin", "fmod", "greater",
-    "greater_equal", "hypot", "invert", "isfinite", "isinf", "isnan", "left_shift", "less",
-    "less_equal", "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logsumexp", "matmul", "max", "maximum", "mean",
-    "min", "minimum", "moveaxis", "multiply", "nan_to_num", "negative", "not_equal", "positive",
-    "power", "prod", "rad2deg", "ravel", "reciprocal", "relu", "remainder", "reshape",
-    "right_shift", "rint", "round", "sigmoid", "sign", "signbit", "sin", "sinh", "softmax",
-    "sqrt", "square", "squeeze", "stack", "std", "subtract", "sum", "swapaxes", "take", "tan",
-    "tanh", "transpose", "trunc", "var", "where",
+    "absolute",
+    "add",
+    "all",
+    "any",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
+    "arctan",
+    "arctan2",
+    "arctanh",
+    "argmax",
+    "argmin",
+    "astype",
+    "bitwise_and",
+    "bitwise_or",
+    "bitwise_xor",
+    "broadcast_to",
+    "cbrt",
+    "ceil",
+    "clip",
+    "concatenate",
+    "copysign",
+    "cos",
+    "cosh",
+    "deg2rad",
+    "divide",
+    "dot",
+    "einsum",
+    "equal",
+    "exp",
+    "exp2",
+    "expand_dims",
+    "expm1",
+    "flip",
+    "floor",
+    "floor_divide",
+    "fmax",
+    "fmin",
+    "fmod",
+    "greater",
+    "greater_equal",
+    "hypot",
+    "invert",
+    "isfinite",
+    "isinf",
+    "isnan",
+    "left_shift",
+    "less",
+    "less_equal",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "log_softmax",
+    "logaddexp",
+    "logical_and",
+    "logical_not",
+    "logical_or",
+    "logical_xor",
+    "logsumexp",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "moveaxis",
+    "multiply",
+    "nan_to_num",
+    "negative",
+    "not_equal",
+    "positive",
+    "power",
+    "prod",
+    "rad2deg",
+    "ravel",
+    "reciprocal",
+    "relu",
+    "remainder",
+    "reshape",
+    "right_shift",
+    "rint",
+    "round",
+    "sigmoid",
+    "sign",
+    "signbit",
+    "sin",
+    "sinh",
+    "softmax",
+    "sqrt",
+    "square",
+    "squeeze",
+    "stack",
+    "std",
+    "subtract",
+    "sum",
+    "swapaxes",
+    "take",
+    "tan",
+    "tanh",
+    "transpose",
+    "trunc",
+    "var",
+    "where",
 ]  # fmt: skip
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}  # NumPy's -> ours
@@ -52,7 +145,11 @@ def implements(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
 
 def operand(x: Any) -> Any:
     """A value operations accept: lists become arrays, Python scalars stay as they are."""
-    return x if hasattr(x, "ndim") or type(x) in PYTHON_SCALARS or isinstance(x, SymbolicInt) else np.asarray(x)
+    return (
+        x
+        if hasattr(x, "ndim") or type(x) in PYTHON_SCALARS or isinstance(x, SymbolicInt)
+        else np.asarray(x)
+    )
 
 
 def array(x: Any) -> Any:
@@ -85,12 +182,16 @@ def _binary(op: Op) -> Callable[[Any, Any], Any]:
 
 def _documented(function: F, op: Op) -> F:
     function.__name__ = function.__qualname__ = op.name
-    function.__doc__ = f"`np.{op.name}` on arrays, Tensors and traced values; same shapes, dtypes and errors."
+    function.__doc__ = (
+        f"`np.{op.name}` on arrays, Tensors and traced values; same shapes, dtypes and errors."
+    )
     return function
 
 
 add, subtract, multiply, divide = map(_binary, (ew.ADD, ew.SUBTRACT, ew.MULTIPLY, ew.DIVIDE))
-floor_divide, remainder, fmod, power = map(_binary, (ew.FLOOR_DIVIDE, ew.REMAINDER, ew.FMOD, ew.POWER))
+floor_divide, remainder, fmod, power = map(
+    _binary, (ew.FLOOR_DIVIDE, ew.REMAINDER, ew.FMOD, ew.POWER)
+)
 negative, positive, absolute, sign = map(_unary, (ew.NEGATIVE, ew.POSITIVE, ew.ABSOLUTE, ew.SIGN))
 square, reciprocal, sqrt, cbrt = map(_unary, (ew.SQUARE, ew.RECIPROCAL, ew.SQRT, ew.CBRT))
 exp, exp2, expm1, log, log2 = map(_unary, (ew.EXP, ew.EXP2, ew.EXPM1, ew.LOG, ew.LOG2))
@@ -99,7 +200,9 @@ arcsin, arccos, arctan = map(_unary, (ew.ARCSIN, ew.ARCCOS, ew.ARCTAN))
 sinh, cosh, tanh = map(_unary, (ew.SINH, ew.COSH, ew.TANH))
 arcsinh, arccosh, arctanh = map(_unary, (ew.ARCSINH, ew.ARCCOSH, ew.ARCTANH))
 deg2rad, rad2deg = map(_unary, (ew.DEG2RAD, ew.RAD2DEG))
-logaddexp, arctan2, hypot, copysign = map(_binary, (ew.LOGADDEXP, ew.ARCTAN2, ew.HYPOT, ew.COPYSIGN))
+logaddexp, arctan2, hypot, copysign = map(
+    _binary, (ew.LOGADDEXP, ew.ARCTAN2, ew.HYPOT, ew.COPYSIGN)
+)
 floor, ceil, trunc, rint = map(_unary, (ew.FLOOR, ew.CEIL, ew.TRUNC, ew.RINT))
 maximum, minimum, fmax, fmin = map(_binary, (ew.MAXIMUM, ew.MINIMUM, ew.FMAX, ew.FMIN))
 equal, not_equal, less = map(_binary, (ew.EQUAL, ew.NOT_EQUAL, ew.LESS))
@@ -119,7 +222,13 @@ def where(condition: Any, x: Any, y: Any) -> Any:
 
 @implements(np.clip)
 def clip(
-    x: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: Any = None, max: Any = None
+    x: Any,
+    a_min: Any = None,
+    a_max: Any = None,
+    out: Any = None,
+    *,
+    min: Any = None,
+    max: Any = None,
 ) -> Any:
     """Elements limited to [a_min, a_max]; None leaves a side open."""
     _refuse("clip", out=out)
@@ -161,7 +270,9 @@ def _no_like(*args: Any, **kwargs: Any) -> Any:
 
 
 @implements(np.nan_to_num)
-def nan_to_num(x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+def nan_to_num(
+    x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
+) -> Any:
     """NaN replaced by `nan`, infinities by the largest finite numbers or the ones given."""
     x = array(x)
     if x.dtype.kind != "f":
@@ -198,9 +309,14 @@ def _scalar_spec(x: Any) -> Any:
 
 @implements(np.sum)
 def sum(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = None, where: Any = None,
-) -> Any:  # fmt: skip
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
     """Sum along axes.  Integers are summed in 64 bits, float32 in float32."""
     _refuse("sum", out=out, initial=initial, where=where)
     return _accumulated(reductions.SUM, a, axis, dtype, keepdims)
@@ -208,9 +324,14 @@ def sum(
 
 @implements(np.prod)
 def prod(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False,
-    initial: Any = None, where: Any = None,
-) -> Any:  # fmt: skip
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = None,
+    where: Any = None,
+) -> Any:
     """Product along axes."""
     _refuse("prod", out=out, initial=initial, where=where)
     return _accumulated(reductions.PROD, a, axis, dtype, keepdims)
@@ -224,7 +345,12 @@ def _extreme(op: Op, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, w
 
 @implements(np.max, np.amax)
 def max(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Any:
     """Largest element along axes; NaN where there is one."""
     return _extreme(reductions.MAX, a, axis, out, keepdims, initial, where)
@@ -232,7 +358,12 @@ def max(
 
 @implements(np.min, np.amin)
 def min(
-    a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = None, where: Any = None
+    a: Any,
+    axis: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    initial: Any = None,
+    where: Any = None,
 ) -> Any:
     """Smallest element along axes; NaN where there is one."""
     return _extreme(reductions.MIN, a, axis, out, keepdims, initial, where)
@@ -245,13 +376,17 @@ def _logical(op: Op, a: Any, axis: Any, out: Any, keepdims: Any, where: Any) -> 
 
 
 @implements(np.any)
-def any(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None) -> Any:
+def any(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
+) -> Any:
     """Whether any element along axes is true."""
     return _logical(reductions.ANY, a, axis, out, keepdims, where)
 
 
 @implements(np.all)
-def all(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None) -> Any:
+def all(
+    a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
+) -> Any:
     """Whether all elements along axes are true."""
     return _logical(reductions.ALL, a, axis, out, keepdims, where)
 
@@ -287,7 +422,13 @@ def _count(x: Any, axis: Any) -> Any:
 
 @implements(np.mean)
 def mean(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = None
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    keepdims: Any = False,
+    *,
+    where: Any = None,
 ) -> Any:
     """Arithmetic mean along axes; integers in float64."""
     _refuse("mean", out=out, where=where)
@@ -299,9 +440,17 @@ def mean(
 
 @implements(np.var)
 def var(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
-    *, where: Any = None, mean: Any = None, correction: Any = None,
-) -> Any:  # fmt: skip
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: Any = False,
+    *,
+    where: Any = None,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
     """Variance along axes with divisor n - ddof, in two passes as NumPy computes it."""
     _refuse("var", out=out, where=where)
     a = array(a)
@@ -320,9 +469,17 @@ def var(
 
 @implements(np.std)
 def std(
-    a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: float = 0, keepdims: Any = False,
-    *, where: Any = None, mean: Any = None, correction: Any = None,
-) -> Any:  # fmt: skip
+    a: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    out: Any = None,
+    ddof: float = 0,
+    keepdims: Any = False,
+    *,
+    where: Any = None,
+    mean: Any = None,
+    correction: Any = None,
+) -> Any:
     """Standard deviation along axes: the root of `var`."""
     return ew.SQRT(
         var(a, axis, dtype, out, ddof, keepdims, where=where, mean=mean, correction=correction)
@@ -454,7 +611,9 @@ def getitem(x: Any, key: Any) -> Any:
     if _is_index_array(items[0]) and len(items) == 1:
         return _take_rows(x, items[0])
     if bad := [i for i in items if not _is_basic(i)]:
-        raise CaptureError(f"indexing with {type(bad[0]).__name__} is not captured yet; use np.take or where")
+        raise CaptureError(
+            f"indexing with {type(bad[0]).__name__} is not captured yet; use np.take or where"
+        )
     used = builtins.sum(i is not None and i is not Ellipsis for i in items)
     if used > x.ndim:
         raise BoundsError(f"too many indices: {used} for an array of {x.ndim} dimensions")
@@ -498,7 +657,9 @@ def _bounded(item: Any, size: Any, axis: int) -> Any:
     if not sizes.at_least(position, 0):
         position = plus(position, size)
     if not (sizes.at_least(position, 0) and not sizes.at_least(position, size)):
-        raise BoundsError(f"index {item} is out of bounds for axis {axis} of size {sizes.shown([size])[1:-2]}")
+        raise BoundsError(
+            f"index {item} is out of bounds for axis {axis} of size {sizes.shown([size])[1:-2]}"
+        )
     return position
 
 
@@ -517,11 +678,16 @@ def _is_index_array(item: Any) -> bool:
 def _take_rows(x: Any, index: Any) -> Any:
     index = array(index)
     rows = x.shape[0] if x.ndim else 0
-    return library.TAKE(x, ew.WHERE(index < 0, index + rows, index) if _may_be_negative(index) else index)
+    return library.TAKE(
+        x, ew.WHERE(index < 0, index + rows, index) if _may_be_negative(index) else index
+    )
 
 
 def _may_be_negative(index: Any) -> bool:
-    return bool(np.dtype(index.dtype).kind == "i" and not (isinstance(index, np.ndarray) and (index >= 0).all()))
+    return bool(
+        np.dtype(index.dtype).kind == "i"
+        and not (isinstance(index, np.ndarray) and (index >= 0).all())
+    )
 
 
 # joining and products
@@ -550,7 +716,9 @@ def stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
 
 
 def matmul(x: Any, y: Any, /) -> Any:
-    """Matrix product by NumPy's rules: leading axes broadcast, 1-d operands are a row and a column."""
+    """Matrix product by NumPy's rules: leading axes broadcast, 1-d operands are a row and a
+    column.
+    """
     return library.MATMUL(array(x), array(y))
 
 
@@ -588,7 +756,9 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
 
 @implements(np.einsum)
 def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
-    """Einstein summation through matmul, multiplication and sum; operands contracted left to right."""
+    """Einstein summation through matmul, multiplication and sum; operands contracted left to
+    right.
+    """
     from .einsum import contract
 
     options.pop("optimize", None)

@@ -1,12 +1,14 @@
 """Fusion: which operations become one kernel.
 
-A group is a set of operations computed in one loop nest over a domain.  Each member has a place in the domain: the index,
-in the domain's axes, of the element it computes at one point.  Members that are reduced, and those computed from them,
-sit on the axes that are left ("rows"); a group with rows is a kernel of several passes over each row.
+A group is a set of operations computed in one loop nest over a domain.  Each member has a place in
+the domain: the index, in the domain's axes, of the element it computes at one point.  Members that
+are reduced, and those computed from them, sit on the axes that are left ("rows"); a group with rows
+is a kernel of several passes over each row.
 
-An operation joins the group of its operand when every operand it reads there is read at its own place.  An operand read
-elsewhere (a shifted slice, a transpose) is computed again where it is used if that is cheap, or else kept in memory.  Legality
-first, then greedily: joining always saves the bytes of a result that need not be written and read.
+An operation joins the group of its operand when every operand it reads there is read at its own
+place.  An operand read elsewhere (a shifted slice, a transpose) is computed again where it is used
+if that is cheap, or else kept in memory.  Legality first, then greedily: joining always saves the
+bytes of a result that need not be written and read.
 """
 
 from __future__ import annotations
@@ -116,7 +118,8 @@ def _behind(node: Node) -> Node:
 def _normal(index: Index, node: Node) -> Index:
     """Index 0 along axes of size one."""
     return tuple(
-        fixed(0) if isinstance(d, int) and d == 1 else i for i, d in zip(index, node.spec.shape, strict=True)
+        fixed(0) if isinstance(d, int) and d == 1 else i
+        for i, d in zip(index, node.spec.shape, strict=True)
     )
 
 
@@ -126,7 +129,11 @@ def reads(node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
     For a reduction `index` is that of the element taken in, over the shape of its input.
     """
     for operand in node.inputs:
-        own = index if node.kind is Kind.REDUCE else as_index(broadcast_index(index, operand.spec.shape))
+        own = (
+            index
+            if node.kind is Kind.REDUCE
+            else as_index(broadcast_index(index, operand.spec.shape))
+        )
         yield follow(operand, own)
 
 
@@ -135,7 +142,9 @@ def domain_of(node: Node) -> tuple[Dim, ...]:
 
 
 def result_place(node: Node, place: Index) -> Index:
-    """The index of a member's result; the place of a reduction is that of the elements it takes in."""
+    """The index of a member's result; the place of a reduction is that of the elements it takes
+    in.
+    """
     if node.kind is not Kind.REDUCE:
         return place
     axes, keep = node.attrs["axis"], node.attrs["keepdims"]
@@ -173,7 +182,9 @@ class _Fusion:
     def _joined(
         self, node: Node, operands: list[tuple[Node, Index]], group: Group, home: Group | None
     ) -> Group | None:
-        """`group` with the operation added, or `home` (where it is already) with `group` merged in."""
+        """`group` with the operation added, or `home` (where it is already) with `group` merged
+        in.
+        """
         place = self._fits(node, operands, group, home)
         if isinstance(place, str):
             self._refuse(operands, group, node, place)
@@ -193,7 +204,9 @@ class _Fusion:
         group.place[node] = place
         self.group_of[node] = group
 
-    def _refuse(self, operands: list[tuple[Node, Index]], group: Group, node: Node, why: str) -> None:
+    def _refuse(
+        self, operands: list[tuple[Node, Index]], group: Group, node: Node, why: str
+    ) -> None:
         source = next(s for s, _ in operands if self.group_of.get(s) is group)
         self.refusals.append(Refusal(source, node, why))
 
@@ -230,12 +243,16 @@ class _Fusion:
         if group.reduced and not rows and covered and node.kind is not Kind.REDUCE:
             return "the whole array is one row: a second kernel runs in parallel"
         together = {group} if home is None else {group, home}
-        if self._reaches([s for s, _ in operands if self.group_of.get(s) not in together], together):
+        if self._reaches(
+            [s for s, _ in operands if self.group_of.get(s) not in together], together
+        ):
             return "another step lies between them"
         return place
 
     def _merged(self, home: Group, other: Group, node: Node, place: Index) -> str:
-        """Move the members of `other` into `home`, which has `node` already; the reason if that can't be."""
+        """Move the members of `other` into `home`, which has `node` already; the reason if that
+        can't be.
+        """
         translate: dict[int, int] = {}
         if node.kind is Kind.REDUCE:
             return "two operands of a reduction from two kernels"
@@ -302,7 +319,9 @@ class _Fusion:
         flops = sum(m.op.loop.flops if m.op.loop else 1 for m in subtree)
         spread = len(source.spec.shape) < len(home.domain) and source.spec.shape != ()
         limit = SPREAD_FLOPS if spread else RECOMPUTE_FLOPS
-        if any(m.kind is Kind.REDUCE for m in subtree) or (flops > limit and source.spec.shape != ()):
+        if any(m.kind is Kind.REDUCE for m in subtree) or (
+            flops > limit and source.spec.shape != ()
+        ):
             return
         home.inlined |= subtree - home.place.keys()
 
@@ -358,7 +377,9 @@ def _renamed(index: Index, axes: dict[int, int]) -> Index | None:
 
 
 def _subtree(source: Node, group: Group) -> set[Node]:
-    """The members and inlined operations of a group that `source` is computed from, itself among them."""
+    """The members and inlined operations of a group that `source` is computed from, itself among
+    them.
+    """
     inside, found, stack = group.inside, set[Node](), [source]
     while stack:
         node = stack.pop()
@@ -411,7 +432,9 @@ class _Demand:
                     state[step] = False
                     stack.append((step, True))
                     inputs = step.inputs if isinstance(step, Node) else external_inputs(step)
-                    stack.extend((made[i], False) for i in inputs if i in made and made[i] not in state)
+                    stack.extend(
+                        (made[i], False) for i in inputs if i in made and made[i] not in state
+                    )
         return order
 
 

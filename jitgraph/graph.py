@@ -83,7 +83,9 @@ class Graph:
         try:
             for node in self.nodes:
                 if missing := [i for i in node.inputs if i not in seen]:
-                    raise GraphError(f"{self.name}: {node!r} uses {missing[0]!r} before it is defined")
+                    raise GraphError(
+                        f"{self.name}: {node!r} uses {missing[0]!r} before it is defined"
+                    )
                 seen.add(node)
                 if node.kind is not Kind.SOURCE:
                     self._verify_spec(node)
@@ -97,7 +99,9 @@ class Graph:
             spec = node.op.spec(*[i.spec for i in node.inputs], **node.attrs)
         except JitgraphError as error:
             raise GraphError(f"{self.name}: {node!r} ({node.where}): {error}") from None
-        same_shape = spec.ndim == node.spec.ndim and all(map(dims.same, spec.shape, node.spec.shape))
+        same_shape = spec.ndim == node.spec.ndim and all(
+            map(dims.same, spec.shape, node.spec.shape)
+        )
         if spec.dtype != node.spec.dtype or spec.weak != node.spec.weak or not same_shape:
             raise GraphError(f"{self.name}: {node!r} ({node.where}) should be {spec}")
 
@@ -173,7 +177,9 @@ def to_text(graph: Graph) -> str:
         arguments = [names[i] for i in node.inputs]
         arguments += [f"{key}={_attr_text(value)}" for key, value in node.attrs.items()]
         where = "" if node.where == "?" else f"  # {node.where}"
-        lines.append(f"  {names[node]}: {node.spec} = {node.op.name}({', '.join(arguments)}){where}")
+        lines.append(
+            f"  {names[node]}: {node.spec} = {node.op.name}({', '.join(arguments)}){where}"
+        )
     lines.append(f"  return {', '.join(names[o] for o in graph.outputs)}")
     return "\n".join(lines) + "\n"
 
@@ -283,5 +289,9 @@ def map_nodes(graph: Graph, replace: Mapping[Node, Node], nodes: Sequence[Node])
     """The nodes with inputs replaced; used by passes that rebuild a graph."""
     for node in nodes:
         yield Node(
-            node.op, tuple(replace.get(i, i) for i in node.inputs), node.attrs, node.spec, node.where
+            node.op,
+            tuple(replace.get(i, i) for i in node.inputs),
+            node.attrs,
+            node.spec,
+            node.where,
         )

@@ -1,7 +1,8 @@
 """Who carries out an operation: decided by the arguments it meets.
 
-A mode of execution is a class of values with a rule for applying an `Op` to them.  The tape registers `Tensor`,
-capture registers `Tracer`; arguments of neither kind go to the op's own NumPy evaluation.
+A mode of execution is a class of values with a rule for applying an `Op` to them.  The tape
+registers `Tensor`, capture registers `Tracer`; arguments of neither kind go to the op's own NumPy
+evaluation.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ _interpreters: dict[type, tuple[int, Apply]] = {}
 
 
 def register(kind: type, level: int, apply: Apply) -> None:
-    """Have `apply(op, args, attrs)` carry out operations on values of class `kind`; the highest level wins."""
+    """Have `apply(op, args, attrs)` carry out operations on values of class `kind`; the highest
+    level wins.
+    """
     _interpreters[kind] = (level, apply)
 
 

@@ -1,10 +1,11 @@
 """Lowering: one fusion group becomes one loop nest.
 
-Every value of a group is a scalar expression under an index, so lowering is evaluation: starting from what the kernel
-stores, operands are evaluated at the index they are read at, views by changing the index, until memory is reached.
+Every value of a group is a scalar expression under an index, so lowering is evaluation: starting
+from what the kernel stores, operands are evaluated at the index they are read at, views by changing
+the index, until memory is reached.
 
-A group with reductions runs over its rows; each row takes several passes.  The pass of a value is the number of
-reductions it has to wait for, one after the other:
+A group with reductions runs over its rows; each row takes several passes.  The pass of a value is
+the number of reductions it has to wait for, one after the other:
 
     for i in range(lo, hi):                    rows
         m = -inf                               accumulators of pass 0
@@ -22,6 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from jitgraph_codegen import loop_ir as ir
 from jitgraph_codegen.passes import optimise
 
@@ -49,12 +51,15 @@ class Lowered:
     outputs: tuple[Node, ...]
 
 
-def lower(group: Group, name: str, layouts: Mapping[Node, str], precise: bool, stash: bool = True) -> Lowered:
+def lower(
+    group: Group, name: str, layouts: Mapping[Node, str], precise: bool, stash: bool = True
+) -> Lowered:
     """The loop nest of a group.
 
     layouts: "C" or "A" for each value in memory.
     precise: float32 sums in float64, powers as the library computes them.
-    stash: keep an expensive value of an earlier pass in an output's memory instead of computing it again.
+    stash: keep an expensive value of an earlier pass in an output's memory instead of computing it
+    again.
     """
     return _Lowering(group, name, layouts, precise, stash).run()
 
@@ -89,7 +94,9 @@ class _Lowering:
     def _declare_buffers(self, layouts: Mapping[Node, str]) -> None:
         taken: set[str] = set()
         for node in external_inputs(self.group):
-            self.buffers[node] = self._buffer(node, _unique(_base_name(node), taken), layouts[node], "in")
+            self.buffers[node] = self._buffer(
+                node, _unique(_base_name(node), taken), layouts[node], "in"
+            )
         outputs = self.group.outputs
         for k, node in enumerate(outputs):
             name = _unique("out" if len(outputs) == 1 else f"out{k}", taken)
@@ -118,7 +125,9 @@ class _Lowering:
 
     def run(self) -> Lowered:
         reductions = [m for m in self.group.place if m.kind is Kind.REDUCE]
-        stores = {o: self.level(o, self.result(o)) for o in self.group.outputs if not self.is_row(o)}
+        stores = {
+            o: self.level(o, self.result(o)) for o in self.group.outputs if not self.is_row(o)
+        }
         waves = {r: self.level(*follow(r.inputs[0], self.group.place[r])) for r in reductions}
         for number in sorted({*waves.values(), *stores.values()}):
             self._pass(
@@ -130,7 +139,9 @@ class _Lowering:
         for node in self.group.outputs:
             if self.is_row(node):
                 value = self.value(node, self.result(node))
-                self.row.append(ir.Store(self.buffers[node], self.subscript(self.result(node)), value))
+                self.row.append(
+                    ir.Store(self.buffers[node], self.subscript(self.result(node)), value)
+                )
         return self._nest()
 
     def result(self, node: Node) -> Index:
@@ -142,7 +153,9 @@ class _Lowering:
     def on_row(self, index: Index) -> bool:
         return not any(i.axes() & self.group.reduced for i in index)
 
-    def _pass(self, number: int, reductions: list[Node], stores: list[Node], last_store: int) -> None:
+    def _pass(
+        self, number: int, reductions: list[Node], stores: list[Node], last_store: int
+    ) -> None:
         self.inner, self.inner_values, self.current_pass = [], {}, number
         self.last_store = last_store
         accumulators: dict[Node, ir.Accumulator] = {}
@@ -155,7 +168,9 @@ class _Lowering:
             self.inner.append(ir.Accumulate(accumulator.name, accumulator.combine, value, at))
         for node in stores:
             value = self.value(node, self.result(node))
-            self.inner.append(ir.Store(self.buffers[node], self.subscript(self.result(node)), value))
+            self.inner.append(
+                ir.Store(self.buffers[node], self.subscript(self.result(node)), value)
+            )
         self.earlier.update({key: (self.inner, value) for key, value in self.inner_values.items()})
         self._close_pass()
         for node, accumulator in accumulators.items():
@@ -190,11 +205,17 @@ class _Lowering:
         optimised = optimise(kernel)
         optimised.verify()
         sizes = {name: self._size_value(name) for name in optimised.sizes}
-        final = optimised.extent if isinstance(optimised.extent, int) else self._size_value(optimised.extent)
+        final = (
+            optimised.extent
+            if isinstance(optimised.extent, int)
+            else self._size_value(optimised.extent)
+        )
         return Lowered(optimised, tuple(self.buffers), sizes, final, tuple(self.group.outputs))
 
     def _size_value(self, name: str) -> Dim:
-        return product(int(part) if part.isdigit() else self.sizes[part] for part in name.split("x"))
+        return product(
+            int(part) if part.isdigit() else self.sizes[part] for part in name.split("x")
+        )
 
     def _closed(self, stmts: list[ir.Stmt]) -> tuple[ir.Stmt, ...]:
         closed: list[ir.Stmt] = []
@@ -232,7 +253,9 @@ class _Lowering:
                 position = here
                 continue
             extent = self.extent(shape[k])
-            size: ir.Expr = ir.Const(extent, ir.INDEX) if isinstance(extent, int) else ir.Var(extent, ir.INDEX)
+            size: ir.Expr = (
+                ir.Const(extent, ir.INDEX) if isinstance(extent, int) else ir.Var(extent, ir.INDEX)
+            )
             position = ir.Apply("x * y + z", (position, size, here), ir.INDEX)
         return position
 
@@ -253,7 +276,7 @@ class _Lowering:
         return self.levels[key]
 
     def value(self, node: Node, index: Index) -> ir.Expr:
-        """The scalar that `node` has at `index`, computed in the row or in the pass that is open."""
+        """The scalar that `node` has at `index`, computed in the row or the open pass."""
         node, index = follow(node, index)
         if node.op is CONSTANT:
             return _constant(node.attrs["value"], node.spec.dtype.name)
@@ -305,7 +328,9 @@ class _Lowering:
         return node.op.loop.template(kind)
 
     def _recalled(self, key: tuple[Node, Index]) -> ir.Expr | None:
-        """An expensive value of an earlier pass, from memory: its own output, or one not yet written."""
+        """An expensive value of an earlier pass, from memory: its own output, or one not yet
+        written.
+        """
         node, index = key
         if key not in self.earlier or node.op.loop is None or node.op.loop.flops < POLYNOMIAL:
             return None
@@ -371,7 +396,9 @@ def _is_one(dim: Dim) -> bool:
 def _letters(template: str) -> set[str]:
     import re
 
-    return {name for name in re.findall(r"[A-Za-z_][A-Za-z_0-9.]*", template) if name in ("x", "y", "z")}
+    return {
+        name for name in re.findall(r"[A-Za-z_][A-Za-z_0-9.]*", template) if name in ("x", "y", "z")
+    }
 
 
 def _cast(value: ir.Expr, dtype: str) -> ir.Expr:
@@ -393,7 +420,13 @@ def _base_name(node: Node) -> str:
     name = "".join(c if c.isalnum() else "_" for c in name)
     unfit = not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED
     numbered = name[:1] in "tn" and name[1:].isdigit()
-    return f"{name}_" if name[:1].isalpha() and (unfit or numbered) else name if not unfit else f"x{name}"
+    return (
+        f"{name}_"
+        if name[:1].isalpha() and (unfit or numbered)
+        else name
+        if not unfit
+        else f"x{name}"
+    )
 
 
 def _unique(name: str, taken: set[str]) -> str:

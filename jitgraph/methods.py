@@ -1,4 +1,6 @@
-"""Operators and methods that Tensors and traced values share, as NumPy and PyTorch users expect them."""
+"""Operators and methods that Tensors and traced values share, as NumPy and PyTorch users expect
+them.
+"""
 
 from __future__ import annotations
 
@@ -53,15 +55,26 @@ def _torch_names(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class ArrayMethods:
-    """Mixin for array-like values with `shape`, `ndim` and `dtype` on which table operations work."""
+    """Mixin for values with `shape` and `dtype` on which operations of the table work."""
 
     __slots__ = ()
     __array_priority__ = 1000
     __hash__ = object.__hash__
 
-    shape: Any
-    dtype: Any
-    ndim: int
+    @property
+    def shape(self) -> Any:
+        """Sizes of the axes."""
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> Any:
+        """NumPy dtype of the elements."""
+        raise NotImplementedError
 
     __add__, __radd__ = _operator(ew.ADD), _reflected(ew.ADD)
     __sub__, __rsub__ = _operator(ew.SUBTRACT), _reflected(ew.SUBTRACT)
@@ -75,8 +88,8 @@ class ArrayMethods:
     __xor__, __rxor__ = _operator(ew.BITWISE_XOR), _reflected(ew.BITWISE_XOR)
     __lshift__, __rlshift__ = _operator(ew.LEFT_SHIFT), _reflected(ew.LEFT_SHIFT)
     __rshift__, __rrshift__ = _operator(ew.RIGHT_SHIFT), _reflected(ew.RIGHT_SHIFT)
-    __eq__ = _operator(ew.EQUAL)  # type: ignore[assignment]
-    __ne__ = _operator(ew.NOT_EQUAL)  # type: ignore[assignment]
+    __eq__ = _operator(ew.EQUAL)
+    __ne__ = _operator(ew.NOT_EQUAL)
     __lt__, __le__ = _operator(ew.LESS), _operator(ew.LESS_EQUAL)
     __gt__, __ge__ = _operator(ew.GREATER), _operator(ew.GREATER_EQUAL)
 
@@ -93,7 +106,9 @@ class ArrayMethods:
         return ew.INVERT(self)
 
     def __pow__(self, exponent: Any) -> Any:
-        """As NumPy's operator does it: a square, a root and a reciprocal have their own operations."""
+        """As NumPy's operator does it: a square, a root and a reciprocal have their own
+        operations.
+        """
         if type(exponent) in (int, float):
             kind = np.dtype(self.dtype).kind
             special = {1: ew.POSITIVE, 2: ew.SQUARE} if kind in "iuf" else {}
@@ -119,7 +134,9 @@ class ArrayMethods:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.get("out") is not None:
-            raise CaptureError(f"np.{ufunc.__name__}(..., out=) writes in place; use the result instead")
+            raise CaptureError(
+                f"np.{ufunc.__name__}(..., out=) writes in place; use the result instead"
+            )
         if method == "reduce" and ufunc in _REDUCTIONS:
             kwargs.setdefault("axis", 0)
             return _REDUCTIONS[ufunc](*inputs, **kwargs)
@@ -131,7 +148,9 @@ class ArrayMethods:
             raise CaptureError(f"np.{called} is not one of jitgraph's operations")
         dtype = kwargs.pop("dtype", None)
         if kwargs:
-            raise CaptureError(f"np.{ufunc.__name__}: the argument {next(iter(kwargs))}= is not supported")
+            raise CaptureError(
+                f"np.{ufunc.__name__}: the argument {next(iter(kwargs))}= is not supported"
+            )
         result = op(*map(F.operand, inputs))
         return result if dtype is None else F.astype(result, dtype)
 

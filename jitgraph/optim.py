@@ -1,4 +1,6 @@
-"""Optimisers: parameters changed in place by their gradients, with PyTorch's update rules and defaults."""
+"""Optimisers: parameters changed in place by their gradients, with PyTorch's update rules and
+defaults.
+"""
 
 from __future__ import annotations
 
@@ -35,24 +37,34 @@ class Optimizer:
             if parameter.grad is not None:
                 self.update(parameter.data, parameter.grad.data, state)
 
-    def update(self, data: np.ndarray[Any, Any], grad: np.ndarray[Any, Any], state: dict[str, Any]) -> None:
+    def update(
+        self, data: np.ndarray[Any, Any], grad: np.ndarray[Any, Any], state: dict[str, Any]
+    ) -> None:
         """Change `data` in place."""
         raise NotImplementedError
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum and weight decay (Sutskever et al. 2013, PyTorch's form)."""
+    """Stochastic gradient descent with momentum and weight decay (Sutskever et al. 2013, PyTorch's
+    form).
+    """
 
     def __init__(
-        self, parameters: Iterable[Tensor], lr: float = 1e-3, momentum: float = 0.0, weight_decay: float = 0.0,
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
         nesterov: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(parameters, lr)
         if nesterov and momentum <= 0:
             raise ValueError("Nesterov's momentum needs momentum > 0")
         self.momentum, self.weight_decay, self.nesterov = momentum, weight_decay, nesterov
 
-    def update(self, data: np.ndarray[Any, Any], grad: np.ndarray[Any, Any], state: dict[str, Any]) -> None:
+    def update(
+        self, data: np.ndarray[Any, Any], grad: np.ndarray[Any, Any], state: dict[str, Any]
+    ) -> None:
         if self.weight_decay:
             grad = grad + self.weight_decay * data
         if self.momentum:
@@ -64,18 +76,24 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """Adam (Kingma and Ba 2015, algorithm 1), weight decay added to the gradient as PyTorch does."""
+    """Adam (Kingma and Ba 2015, algorithm 1), weight decay in the gradient, as in PyTorch."""
 
     def __init__(
-        self, parameters: Iterable[Tensor], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8, weight_decay: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
         super().__init__(parameters, lr)
         if not all(0 <= b < 1 for b in betas):
             raise ValueError(f"betas {betas} must lie in [0, 1)")
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
 
-    def update(self, data: np.ndarray[Any, Any], grad: np.ndarray[Any, Any], state: dict[str, Any]) -> None:
+    def update(
+        self, data: np.ndarray[Any, Any], grad: np.ndarray[Any, Any], state: dict[str, Any]
+    ) -> None:
         if self.weight_decay:
             grad = grad + self.weight_decay * data
         if not state:

@@ -8,15 +8,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+
 from jitgraph_codegen import program as runtime
 from jitgraph_codegen import store
+from jitgraph_codegen.source import KernelSource
 
 from .autodiff import Differentiated, differentiate
 from .capture import Captured
 from .errors import GradientError
 from .graph import Graph, Node
-from .options import Options
 from .ops import TABLE
+from .options import Options
 from .rewrite import simplify
 from .symbolic import Guard, SymbolicInt, evaluate
 from .tensor import Tensor, record
@@ -90,9 +92,11 @@ class Specialisation:
 
     def _load(self, graph: Graph, layouts: Mapping[str, str]) -> Callable[..., tuple[Any, ...]]:
         source = self.source(graph, layouts)
-        launcher = None
+        launcher: Callable[[KernelSource], Callable[..., None]] | None = None
         if self.options.target == "cuda":
-            from jitgraph_codegen.cuda_compile import launcher
+            from jitgraph_codegen.cuda_compile import launcher as on_device
+
+            launcher = on_device
         return runtime.load(source, _library_operations(), self.options.parallel, launcher)
 
     def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
@@ -165,7 +169,9 @@ def _input_name(node: Node) -> str:
     return str(node.attrs.get("name", ""))
 
 
-def _guard_function(guards: Sequence[Guard], symbols: Sequence[str]) -> Callable[[Sequence[int]], bool]:
+def _guard_function(
+    guards: Sequence[Guard], symbols: Sequence[str]
+) -> Callable[[Sequence[int]], bool]:
     if not guards:
         return lambda sizes: True
     unpack = f"    {', '.join(symbols)}, = sizes\n"
@@ -176,8 +182,10 @@ def _guard_function(guards: Sequence[Guard], symbols: Sequence[str]) -> Callable
     return holds
 
 
-def program_of(graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options) -> runtime.ProgramSource:
-    """The program of a simplified graph, from the store if this graph was ever built on this machine.
+def program_of(
+    graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options
+) -> runtime.ProgramSource:
+    """The program of a simplified graph, from the store if it was ever built on this machine.
 
     layouts: "C" or "A" for each input by name; sizes: how many size arguments a call brings.
     """

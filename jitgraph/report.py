@@ -14,7 +14,10 @@ def explain(found: Specialisation) -> str:
     graph = found.differentiated.forward if found.wanted else found.graph
     staged = stage(graph, found.layouts, found.options)
     hints = found.captured.env.hints
-    lines = [f"{graph.name}: static graph of {len(graph.nodes)} operations, target {found.options.target}"]
+    lines = [
+        f"{graph.name}: static graph of {len(graph.nodes)} operations, "
+        f"target {found.options.target}"
+    ]
     lines += [f"  valid while {guard}" for guard in graph.guards]
     lines += _steps(staged, hints)
     for refusal in staged.plan.refusals:
@@ -39,7 +42,8 @@ def _steps(staged: Staged, hints: dict[str, int]) -> list[str]:
         moved = sum(_bytes(n, hints) for n in buffers)
         rows = f", reduces axes {sorted(step.reduced)}" if step.reduced else ""
         lines.append(
-            f"  kernel   {kernel.name}  over [{', '.join(map(str, step.domain))}]{rows}, {_readable(moved)} moved"
+            f"  kernel   {kernel.name}  over [{', '.join(map(str, step.domain))}]{rows}, "
+            f"{_readable(moved)} moved"
         )
         for where, ops in _by_line(step).items():
             lines.append(f"             {where}: {', '.join(ops)}")
@@ -65,5 +69,3 @@ def _readable(count: int) -> str:
             return f"{size:.3g} {unit}"
         size /= 1000
     raise AssertionError
-
-

@@ -1,4 +1,4 @@
-"""Simplification: rewrites that make a graph smaller and leave every result bit for bit as it was."""
+"""Simplification: rewrites that make a graph smaller and every result stay bit for bit."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from .graph import CONSTANT, INPUT, Graph, Node, constant, pruned
-from .ops import Kind
+from .ops import Kind, views
 from .ops import elementwise as ew
-from .ops import views
-from .spec import spec_of
+from .spec import Spec, spec_of
 from .symbolic import Shape
 
 
@@ -81,8 +80,10 @@ def _fold(node: Node) -> Node | None:
 
 
 def _is_constant(node: Node, value: float) -> bool:
-    return node.op is CONSTANT and bool(node.attrs["value"] == value) and not np.signbit(
-        np.float64(node.attrs["value"])
+    return (
+        node.op is CONSTANT
+        and bool(node.attrs["value"] == value)
+        and not np.signbit(np.float64(node.attrs["value"]))
     )
 
 
@@ -149,7 +150,7 @@ def _view(node: Node) -> Node | None:
 
 
 def _unit_axes_only(node: Node, x: Node) -> Node | None:
-    """A reshape that only adds or only drops axes of size one, as the view that loops can follow."""
+    """A reshape that only adds or drops axes of size one, as a view that loops can follow."""
     new, old = node.spec.shape, x.spec.shape
     if len(new) > len(old) and (axes := _inserted(old, new)) is not None:
         return Node(views.EXPAND_DIMS, (x,), {"axes": axes}, node.spec, node.where)
@@ -182,5 +183,3 @@ def _changes_nothing(node: Node, spec: Spec) -> bool:
     if node.op is views.SLICE:
         return all(start == 0 and step == 1 for start, step, _ in node.attrs["slices"])
     return False
-
-

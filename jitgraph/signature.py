@@ -1,7 +1,7 @@
 """Signatures: what of a call's arguments a program depends on.
 
-    signature ::= structure of the arguments, one entry per leaf
-    entry     ::= array: dtype, layout, which axes have size 0 or 1; whether a Tensor, and one to differentiate
+    signature ::= structure of the arguments, one entry per leaf entry     ::= array: dtype, layout,
+    which axes have size 0 or 1; whether a Tensor, and one to differentiate
                 | float: a run-time value
                 | static: the value itself
 
@@ -39,7 +39,9 @@ class Arguments:
 
 
 def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
-    """Look at the leaves of a call. static: which leaves are compile-time values by the user's word."""
+    """Look at the leaves of a call. static: which leaves are compile-time values by the user's
+    word.
+    """
     entries: list[Hashable] = []
     found = Arguments((), [], [], [])
     for leaf, is_static in zip(leaves, static, strict=True):
@@ -61,7 +63,9 @@ def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
     return found
 
 
-def _array_entry(array: np.ndarray[Any, Any], found: Arguments, tensor: Tensor | None) -> tuple[Any, ...]:
+def _array_entry(
+    array: np.ndarray[Any, Any], found: Arguments, tensor: Tensor | None
+) -> tuple[Any, ...]:
     if array.dtype.char not in SUPPORTED:
         check_dtype(array.dtype, "an argument")
     flags = array.flags
@@ -81,7 +85,9 @@ def _array_entry(array: np.ndarray[Any, Any], found: Arguments, tensor: Tensor |
 
 def _static_entry(leaf: Any) -> Hashable:
     if isinstance(leaf, np.ndarray) and type(leaf) is not np.ndarray:
-        raise CaptureError(f"arguments of the array subclass {type(leaf).__name__} are not captured")
+        raise CaptureError(
+            f"arguments of the array subclass {type(leaf).__name__} are not captured"
+        )
     if isinstance(leaf, np.ndarray):
         raise DTypeError("an array can't be a static argument; pass a tuple")
     try:

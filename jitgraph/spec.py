@@ -17,7 +17,9 @@ SUPPORTED = FUSABLE | {"e"}  # float16 appears as NumPy's result for int8; it ru
 
 @dataclass(frozen=True)
 class Spec:
-    """Shape and dtype of an array; `weak` for Python scalars, which do not decide the result's dtype."""
+    """Shape and dtype of an array; `weak` for Python scalars, which do not decide the result's
+    dtype.
+    """
 
     shape: Shape
     dtype: np.dtype[Any]
@@ -39,7 +41,9 @@ _WEAK_TYPES = {"b": bool, "i": int, "f": float}
 
 
 def promotion_type(spec: Spec) -> Any:
-    """What NumPy's promotion should see: `int` or `float` for a Python scalar, the dtype otherwise."""
+    """What NumPy's promotion should see: `int` or `float` for a Python scalar, the dtype
+    otherwise.
+    """
     if spec.weak and spec.dtype.kind in "if":
         return _WEAK_TYPES[spec.dtype.kind]
     return spec.dtype
@@ -73,7 +77,8 @@ def spec_of(value: Any) -> Spec:
 class Dims:
     """Questions about sizes, answered for the trace that is running, or for plain ints outside one.
 
-    Operations ask through this one object, so that the same shape rules serve NumPy arrays and symbols.
+    Operations ask through this one object, so that the same shape rules serve NumPy arrays and
+    symbols.
     """
 
     def __init__(self) -> None:

@@ -5,8 +5,8 @@
     atom ::= Symbol                         one axis of one argument, s0, s1, ...
            | FloorDiv(dim, dim)             what is no polynomial
 
-Axes of size 0 and 1 are part of a signature, so a symbol always stands for a size of at least 2.  That
-alone proves most bounds: `x[1:-1]` of a symbolic axis needs no guard.
+Axes of size 0 and 1 are part of a signature, so a symbol always stands for a size of at least
+2.  That alone proves most bounds: `x[1:-1]` of a symbolic axis needs no guard.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from typing import Any, SupportsIndex, Union
+from functools import cached_property
+from typing import Any, SupportsIndex
 
 SMALLEST = 2  # the least value of a symbol
 
@@ -43,7 +43,7 @@ class FloorDiv:
         return evaluate(self.numerator, sizes) // evaluate(self.denominator, sizes)
 
 
-Atom = Union[Symbol, FloorDiv]
+Atom = Symbol | FloorDiv
 Monomial = tuple[Atom, ...]
 
 
@@ -79,7 +79,7 @@ class Size:
         return frozenset(found)
 
 
-Dim = Union[int, Size]
+Dim = int | Size
 Shape = tuple[Dim, ...]
 
 
@@ -154,7 +154,7 @@ def _divide_exactly(a: Dim, b: Dim) -> Dim | None:
     divisor = _terms(b)
     if len(divisor) != 1:
         return 1 if a == b else None
-    (monomial, coefficient), = divisor.items()
+    ((monomial, coefficient),) = divisor.items()
     quotient: dict[Monomial, int] = {}
     for other, c in _terms(a).items():
         rest = list(other)
@@ -169,7 +169,10 @@ def _divide_exactly(a: Dim, b: Dim) -> Dim | None:
 
 
 def product(dims: Iterable[Dim]) -> Dim:
-    return reduce(mul, dims, 1)
+    total: Dim = 1
+    for dim in dims:
+        total = mul(total, dim)
+    return total
 
 
 def evaluate(dim: Dim, sizes: Mapping[str, int]) -> int:
@@ -263,8 +266,8 @@ class Guard:
 class ShapeEnv:
     """The symbols of one capture: their values at capture time and the guards taken so far.
 
-    Questions are answered with the sizes of the call that is being captured; each answer that other sizes
-    could change is kept as a guard.
+    Questions are answered with the sizes of the call that is being captured; each answer that other
+    sizes could change is kept as a guard.
     """
 
     def __init__(self) -> None:
@@ -348,10 +351,10 @@ class ShapeEnv:
 
 
 class SymbolicInt:
-    """What `x.shape[0]` is inside a captured function: an int whose value the graph does not depend on.
+    """`x.shape[0]` inside a captured function: an int whose value the graph does not depend on.
 
-    Arithmetic stays symbolic, a comparison becomes a guard, and where Python needs the number itself
-    (`range(n)`, `np.zeros(n)`) the graph is specialised on it.
+    Arithmetic stays symbolic, a comparison becomes a guard, and where Python needs the number
+    itself (`range(n)`, `np.zeros(n)`) the graph is specialised on it.
     """
 
     __slots__ = ("dim", "env")

@@ -1,7 +1,7 @@
 """Dynamic mode: Tensors that compute at once on NumPy and record what they did on a tape.
 
-The tape is the dynamic graph: each Tensor that needs a gradient knows the operation it came from, and `backward`
-walks from a result to its leaves.
+The tape is the dynamic graph: each Tensor that needs a gradient knows the operation it came from,
+and `backward` walks from a result to its leaves.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ class _Mode:
 
 
 class Record:
-    """One entry of the tape: how a Tensor was computed, and what turns its cotangent into its inputs'."""
+    """One entry of the tape: how a Tensor was computed, and what turns its cotangent into its
+    inputs'.
+    """
 
-    __slots__ = ("name", "inputs", "pullback", "number", "output")
+    __slots__ = ("inputs", "name", "number", "output", "pullback")
 
-    def __init__(self, name: str, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]) -> None:
+    def __init__(
+        self, name: str, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
+    ) -> None:
         self.name, self.inputs, self.pullback = name, inputs, pullback
         self.number = next(_sequence)
 
@@ -41,11 +45,12 @@ class Record:
 class Tensor(ArrayMethods):
     """An n-dimensional array that can be differentiated.
 
-    data: array of bool, integers, float32 or float64; Python numbers and lists are converted, floats to float32.
+    data: array of bool, integers, float32 or float64; Python numbers and lists are converted,
+    floats to float32.
     requires_grad: collect the gradient of later results with respect to this tensor in `.grad`.
     """
 
-    __slots__ = ("data", "requires_grad", "grad", "_record", "__weakref__")
+    __slots__ = ("__weakref__", "_record", "data", "grad", "requires_grad")
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
         array = data.data if isinstance(data, Tensor) else _as_array(data, dtype)
@@ -53,23 +58,27 @@ class Tensor(ArrayMethods):
             array = array.astype(dtype, copy=False)
         check_dtype(array.dtype, "a tensor's data")
         if requires_grad and array.dtype.kind != "f":
-            raise GradientError(f"only floating-point tensors have gradients, this one is {array.dtype}")
+            raise GradientError(
+                f"only floating-point tensors have gradients, this one is {array.dtype}"
+            )
         self.data: np.ndarray[Any, Any] = array
         self.requires_grad = requires_grad
         self.grad: Tensor | None = None
         self._record: Record | None = None
 
     @property
-    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
-        return self.data.shape
+    def shape(self) -> tuple[int, ...]:
+        shape: tuple[int, ...] = self.data.shape
+        return shape
 
     @property
-    def ndim(self) -> int:  # type: ignore[override]
+    def ndim(self) -> int:
         return self.data.ndim
 
     @property
-    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
-        return self.data.dtype
+    def dtype(self) -> np.dtype[Any]:
+        dtype: np.dtype[Any] = self.data.dtype
+        return dtype
 
     @property
     def is_leaf(self) -> bool:
@@ -85,7 +94,7 @@ class Tensor(ArrayMethods):
         """The data as a NumPy array, without a copy."""
         if self.requires_grad:
             raise GradientError(
-                "numpy() of a tensor that requires grad would lose its history; call .detach().numpy()"
+                "numpy() of a tensor that requires grad loses its history; call .detach().numpy()"
             )
         return self.data
 
@@ -139,7 +148,9 @@ class Tensor(ArrayMethods):
         if self._record is not None and not requires_grad:
             raise GradientError("only a leaf can stop requiring grad; use detach()")
         if requires_grad and self.dtype.kind != "f":
-            raise GradientError(f"only floating-point tensors have gradients, this one is {self.dtype}")
+            raise GradientError(
+                f"only floating-point tensors have gradients, this one is {self.dtype}"
+            )
         self.requires_grad = requires_grad
         return self
 
@@ -150,8 +161,8 @@ class Tensor(ArrayMethods):
     def __setitem__(self, key: Any, value: Any) -> None:
         if self.requires_grad and _Mode.recording:
             raise GradientError(
-                "a tensor that requires grad can't be written in place; build the new value with where(), "
-                "or write inside no_grad()"
+                "a tensor that requires grad can't be written in place; build the new value with "
+                "where(), or write inside no_grad()"
             )
         self.data[_plain(key)] = _plain(value)
 
@@ -182,18 +193,20 @@ class Tensor(ArrayMethods):
             if self.data.size != 1:
                 raise GradientError(
                     f"backward() starts from a single number, this tensor has shape {self.shape}. "
-                    "Reduce it first, as in z.sum().backward(), or pass the gradient of each element: "
+                    "Reduce it first, as in z.sum().backward(), or pass each element's gradient: "
                     f"z.backward(jitgraph.ones({', '.join(map(str, self.shape))})) ({user_line()})"
                 )
             gradient = np.ones(self.shape, self.dtype)
         start = np.asarray(_plain(gradient), dtype=self.dtype)
         if start.shape != self.shape:
-            raise ShapeError(f"backward: gradient of shape {start.shape} for a tensor of shape {self.shape}")
+            raise ShapeError(
+                f"backward: gradient of shape {start.shape} for a tensor of shape {self.shape}"
+            )
         pass_back(self, Tensor(start) if create_graph else start, create_graph)
 
 
 def pass_back(root: Tensor, gradient: Any, create_graph: bool = False) -> None:
-    """Walk the tape from `root`, youngest record first, and leave the sums in the leaves' `.grad`."""
+    """Walk the tape from `root`, youngest record first; the sums end in the leaves' `.grad`."""
     pending: dict[Tensor, Any] = {root: gradient}
     for tensor in _youngest_first(root):
         g = pending.pop(tensor, None)
@@ -204,7 +217,9 @@ def pass_back(root: Tensor, gradient: Any, create_graph: bool = False) -> None:
             _collect(tensor, g)
             continue
         with recording(create_graph):
-            for source, part in zip(record.inputs, record.pullback(g, tensor, create_graph), strict=True):
+            for source, part in zip(
+                record.inputs, record.pullback(g, tensor, create_graph), strict=True
+            ):
                 if part is not None and _needs_grad(source):
                     pending[source] = part if source not in pending else pending[source] + part
 
@@ -234,7 +249,9 @@ def _needs_grad(value: Any) -> bool:
     return isinstance(value, Tensor) and value.requires_grad
 
 
-def record(name: str, results: Any, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]) -> None:
+def record(
+    name: str, results: Any, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
+) -> None:
     """Put a computed Tensor on the tape."""
     results._record = Record(name, inputs, pullback)
     results.requires_grad = True
@@ -250,7 +267,12 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
         raise _named(error, op, args) from error
     out = Tensor.__new__(Tensor)
     out.data, out.requires_grad, out.grad, out._record = result, False, None, None
-    if _Mode.recording and op.differentiable and result.dtype.kind == "f" and any(map(_needs_grad, args)):
+    if (
+        _Mode.recording
+        and op.differentiable
+        and result.dtype.kind == "f"
+        and any(map(_needs_grad, args))
+    ):
 
         def pullback(g: Any, output: Tensor, create_graph: bool) -> Sequence[Any]:
             inputs = args if create_graph else data
@@ -262,7 +284,9 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
 
 
 def _named(error: Exception, op: Op, args: tuple[Any, ...]) -> Exception:
-    shapes = " and ".join(f"{np.dtype(a.dtype)}{list(a.shape)}" for a in args if hasattr(a, "shape"))
+    shapes = " and ".join(
+        f"{np.dtype(a.dtype)}{list(a.shape)}" for a in args if hasattr(a, "shape")
+    )
     kind = ShapeError if isinstance(error, ValueError) else DTypeError
     return kind(f"{op.name} of {shapes}: {error} ({user_line()})")
 
@@ -279,7 +303,9 @@ def _plain(value: Any) -> Any:
 def _is_general_index(key: Any) -> bool:
     """Masks, and arrays beyond one in the first place: indexing that only NumPy itself does."""
     items = key if isinstance(key, tuple) else (key,)
-    arrays = [i for i in items if isinstance(i, (list, np.ndarray, Tensor)) and np.ndim(_plain(i)) > 0]
+    arrays = [
+        i for i in items if isinstance(i, (list, np.ndarray, Tensor)) and np.ndim(_plain(i)) > 0
+    ]
     masks = [i for i in arrays if np.asarray(_plain(i)).dtype == bool]
     return bool(masks) or (bool(arrays) and len(items) > 1)
 
@@ -294,7 +320,11 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     if isinstance(data, (list, tuple)) and any(isinstance(d, Tensor) for d in data):
         data = [_plain(d) for d in data]
     array = np.asarray(data)
-    if dtype is None and not isinstance(data, (np.ndarray, np.generic)) and array.dtype == np.float64:
+    if (
+        dtype is None
+        and not isinstance(data, (np.ndarray, np.generic))
+        and array.dtype == np.float64
+    ):
         array = array.astype(np.float32)
     return array
 

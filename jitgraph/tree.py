@@ -1,4 +1,6 @@
-"""Arrays inside lists, tuples, named tuples and dicts: flattened for a program, rebuilt from its results."""
+"""Arrays inside lists, tuples, named tuples and dicts: flattened for a program, rebuilt from its
+results.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,9 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Tree:
-    """The structure of a value without its leaves; hashable, so that it can be part of a signature."""
+    """The structure of a value without its leaves; hashable, so that it can be part of a
+    signature.
+    """
 
     kind: type | None  # None for a leaf
     keys: tuple[Hashable, ...] = ()

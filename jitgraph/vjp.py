@@ -1,7 +1,7 @@
 """The one place that applies gradient rules: for the tape on arrays, for graphs on traced values.
 
-A rule gives the cotangent as if its input had the result's shape and dtype; summing over broadcast axes and casting
-back are done here, for all operations alike.
+A rule gives the cotangent as if its input had the result's shape and dtype; summing over broadcast
+axes and casting back are done here, for all operations alike.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def cotangents(
 ) -> list[Any]:
     """The cotangent of each wanted input, None for the others and where there is no gradient.
 
-    g, out: cotangent and result of the operation; all array-likes of one kind (arrays, Tensors or tracers).
+    g, out: cotangent and result of the operation; all array-likes of one kind (arrays, Tensors or
+    tracers).
     """
     if op.vjp_all is not None:
         parts = op.vjp_all(g, out, *inputs, **attrs)

@@ -1,15 +1,20 @@
-"""The oracle: a function run by NumPy, compiled, and on Tensors gives the same values, dtypes and shapes."""
+"""The oracle: a function run by NumPy, compiled, and on Tensors gives the same values, dtypes and
+shapes.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-import jitgraph
 import numpy as np
+
+import jitgraph
 
 ULPS = 4.0
 
 
-def assert_same(got: Any, expected: Any, what: str = "", ulps: float = ULPS, atol: float = 0.0) -> None:
+def assert_same(
+    got: Any, expected: Any, what: str = "", ulps: float = ULPS, atol: float = 0.0
+) -> None:
     """Equal dtype and shape, and values within `ulps` (floats) or exactly (all else)."""
     got, expected = np.asarray(got), np.asarray(expected)
     assert got.dtype == expected.dtype, f"{what}: dtype {got.dtype}, NumPy gives {expected.dtype}"
@@ -35,20 +40,29 @@ def check(function: Callable[..., Any], *args: Any, ulps: float = ULPS, atol: fl
         strict=True,
     ):
         assert_same(got, want, "compiled", ulps, atol)
-        assert_same(eager.data if isinstance(eager, jitgraph.Tensor) else eager, want, "dynamic", ulps, atol)
+        assert_same(
+            eager.data if isinstance(eager, jitgraph.Tensor) else eager, want, "dynamic", ulps, atol
+        )
 
 
 def directional(
-    function: Callable[..., Any], args: tuple[np.ndarray, ...], rng: np.random.Generator, step: float = 1e-6
+    function: Callable[..., Any],
+    args: tuple[np.ndarray, ...],
+    rng: np.random.Generator,
+    step: float = 1e-6,
 ) -> tuple[float, float]:
-    """<gradient, direction> by the tape, and by a central difference, along one random direction."""
+    """<gradient, direction> by the tape and by a central difference, along a random direction."""
     tensors = [jitgraph.Tensor(a, requires_grad=a.dtype.kind == "f") for a in args]
-    directions = [rng.standard_normal(a.shape) if a.dtype.kind == "f" else np.zeros(a.shape) for a in args]
+    directions = [
+        rng.standard_normal(a.shape) if a.dtype.kind == "f" else np.zeros(a.shape) for a in args
+    ]
     out = function(*tensors)
     weight = rng.standard_normal(out.shape)
     (out * weight).sum().backward()
     by_tape = sum(
-        float((t.grad.data * d).sum()) for t, d in zip(tensors, directions, strict=True) if t.grad is not None
+        float((t.grad.data * d).sum())
+        for t, d in zip(tensors, directions, strict=True)
+        if t.grad is not None
     )
     ahead, behind = (
         function(*[a + (s * step * d).astype(a.dtype) if a.dtype.kind == "f" else a

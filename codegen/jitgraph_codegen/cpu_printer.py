@@ -11,13 +11,15 @@ For `softmax(x)` of rows it prints
                 t0 = maximum(t0, x[i, j])
             ...
 
-which is all a person needs: it runs under Numba, and as plain Python with NUMBA_DISABLE_JIT=1.  What is compiled is the
-same body behind the kernel ABI `(buffers, sizes, lo, hi)`, in one function because two would take Numba twice the time.
+which is all a person needs: it runs under Numba, and as plain Python with
+NUMBA_DISABLE_JIT=1.  What is compiled is the same body behind the kernel ABI `(buffers, sizes, lo,
+hi)`, in one function because two would take Numba twice the time.
 """
 
 from __future__ import annotations
 
 import ast
+
 from . import printing as p
 from .loop_ir import Accumulate, Accumulator, For, Kernel, Let, Range, Stmt, Store
 from .source import Source
@@ -72,7 +74,9 @@ def _statement(stmt: Stmt) -> list[ast.stmt]:
             return [p.assign(name, p.expression(value))]
         case Accumulator(name, combine, dtype):
             start = [p.assign(name, p.neutral(combine, dtype))]
-            return start + ([p.assign(f"{name}_at", ast.Constant(0))] if combine.startswith("arg") else [])
+            return start + (
+                [p.assign(f"{name}_at", ast.Constant(0))] if combine.startswith("arg") else []
+            )
         case Accumulate():
             return _accumulate(stmt)
         case Store(buffer, index, value):
@@ -92,7 +96,9 @@ def _accumulate(stmt: Accumulate) -> list[ast.stmt]:
     if stmt.combine in ("sum", "prod"):
         floating = dtype.startswith("float")
         symbol = "+" if stmt.combine == "sum" else "*"
-        template = f"{'add' if symbol == '+' else 'mul'}_reassoc(x, y)" if floating else f"x {symbol} y"
+        template = (
+            f"{'add' if symbol == '+' else 'mul'}_reassoc(x, y)" if floating else f"x {symbol} y"
+        )
     else:
         template = _UPDATES[stmt.combine]
     updated = p.filled(template, [p.name(stmt.name), value], dtype)

@@ -1,4 +1,6 @@
-"""Kernels for a GPU, through `numba.cuda` (the extra `cuda`); on Numba's simulator with NUMBA_ENABLE_CUDASIM=1."""
+"""Kernels for a GPU, through `numba.cuda` (the extra `cuda`); on Numba's simulator with
+NUMBA_ENABLE_CUDASIM=1.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def launcher(source: KernelSource) -> Callable[..., None]:
     module = _module(source.module, source.name)
     kernel, threads = module[source.name], module["THREADS"]
 
-    def launch(arrays: Sequence[np.ndarray[Any, Any]], sizes: Sequence[int], extent: int, elements: int) -> None:
+    def launch(
+        arrays: Sequence[np.ndarray[Any, Any]], sizes: Sequence[int], extent: int, elements: int
+    ) -> None:
         shapes = module["shapes"](*sizes)
         given = [np.ascontiguousarray(a).reshape(s) for a, s in zip(arrays, shapes, strict=True)]
         on_device = [cuda.to_device(a) for a in given]

@@ -1,22 +1,63 @@
 """The functions generated CUDA code calls, inlined into the kernel.
 
-The names are those of `loop_math`; the elementary functions are libdevice's, through Python's `math`.
+The names are those of `loop_math`; the elementary functions are libdevice's, through Python's
+`math`.
 """
 
 from __future__ import annotations
 
 import math
 from math import atan as arctan
-from math import cos, cosh, erf, exp, exp2, expm1, log, log1p, log2, log10, pow, sin, sinh, tan, tanh
+from math import (
+    cos,
+    cosh,
+    erf,
+    exp,
+    exp2,
+    expm1,
+    log,
+    log1p,
+    log2,
+    log10,
+    pow,
+    sin,
+    sinh,
+    tan,
+    tanh,
+)
 from math import fmod as float_fmod
 from typing import Any
 
 from numba import cuda
 
 __all__ = [
-    "arctan", "block_all", "block_any", "block_max", "block_min", "block_prod", "block_sum", "cos", "cosh",
-    "erf", "exp", "exp2", "expm1", "float_fmod", "log", "log10", "log1p", "log2", "logaddexp", "maximum",
-    "minimum", "pow", "select", "sin", "sinh", "tan", "tanh",
+    "arctan",
+    "block_all",
+    "block_any",
+    "block_max",
+    "block_min",
+    "block_prod",
+    "block_sum",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "float_fmod",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "maximum",
+    "minimum",
+    "pow",
+    "select",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
 ]  # fmt: skip
 
 _inline = cuda.jit(device=True, inline="always")

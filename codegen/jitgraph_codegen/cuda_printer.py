@@ -1,7 +1,8 @@
 """The same loop IR as Python for `numba.cuda`.
 
-Elements are spread over the threads of a grid.  A kernel that reduces rows gives each row to a block: its threads stride
-along the row, each with accumulators of its own, which the block combines after every pass.
+Elements are spread over the threads of a grid.  A kernel that reduces rows gives each row to a
+block: its threads stride along the row, each with accumulators of its own, which the block combines
+after every pass.
 
     LAUNCH = "rows"
 
@@ -26,18 +27,25 @@ from .source import Source
 
 THREADS = 128
 MATH_MODULE = "jitgraph_codegen.cuda_math"
-_KNOWN = frozenset(("range", "abs", "max", "min", "bool", "math", "np", "cuda", "extent", "round", "THREADS"))
+_KNOWN = frozenset(
+    ("range", "abs", "max", "min", "bool", "math", "np", "cuda", "extent", "round", "THREADS")
+)
 
 # NumPy's functions in templates by what device code has.
-_RENAMED = {"np.floor": "math.floor", "np.ceil": "math.ceil", "np.trunc": "math.trunc", "np.rint": "round"}
+_RENAMED = {
+    "np.floor": "math.floor",
+    "np.ceil": "math.ceil",
+    "np.trunc": "math.trunc",
+    "np.rint": "round",
+}
 
 
-class Unsupported(ValueError):
+class UnsupportedError(ValueError):
     """An operation that has no CUDA form yet."""
 
 
 def print_kernel(kernel: Kernel, doc: str) -> Source:
-    """CUDA source of a kernel; raises `Unsupported` for position reductions and functions without a device form."""
+    """CUDA source of a kernel; `UnsupportedError` for what has no device form."""
     rows = _reduces(kernel.body)
     body = _renamed(p.unparsed(_block(kernel.body, rows)))
     parameters = [b.name for b in kernel.buffers] + list(kernel.arguments_of_function)
@@ -74,13 +82,14 @@ def _renamed(body: str) -> str:
     for host, device in _RENAMED.items():
         body = body.replace(f"{host}(", f"{device}(")
     if found := re.search(r"np\.\w+", body):
-        raise Unsupported(f"{found[0]} has no CUDA form yet")
+        raise UnsupportedError(f"{found[0]} has no CUDA form yet")
     return body
 
 
 def _reduces(body: tuple[Stmt, ...]) -> bool:
     return any(
-        isinstance(s, Accumulator) or (isinstance(s, (For, Range)) and _reduces(s.body)) for s in body
+        isinstance(s, Accumulator) or (isinstance(s, (For, Range)) and _reduces(s.body))
+        for s in body
     )
 
 
@@ -110,7 +119,7 @@ def _pass(loop: For, accumulators: dict[str, Accumulator]) -> list[ast.stmt]:
     result = [p.loop(loop.index, bounds, _block(loop.body, False))]
     for name in sorted(_filled(loop.body)):
         accumulator = accumulators[name]
-        shared = f"cuda.shared.array(THREADS, {accumulator.dtype if accumulator.dtype != 'bool' else 'bool'})"
+        shared = f"cuda.shared.array(THREADS, {accumulator.dtype})"
         call = f"{name} = block_{accumulator.combine}({name}, {shared})"
         result += ast.parse(call).body
     return result
@@ -135,7 +144,11 @@ _UPDATES = {
 def _statement(stmt: Stmt, rows: bool) -> list[ast.stmt]:
     match stmt:
         case Range(index, body):
-            start, step = ("cuda.blockIdx.x", "cuda.gridDim.x") if rows else ("cuda.grid(1)", "cuda.gridsize(1)")
+            start, step = (
+                ("cuda.blockIdx.x", "cuda.gridDim.x")
+                if rows
+                else ("cuda.grid(1)", "cuda.gridsize(1)")
+            )
             bounds = [ast.parse(t, mode="eval").body for t in (start, "extent", step)]
             return [p.loop(index, bounds, _block(body, rows))]
         case For(index, extent, body):
@@ -144,7 +157,7 @@ def _statement(stmt: Stmt, rows: bool) -> list[ast.stmt]:
             return [p.assign(name, p.expression(value))]
         case Accumulator(name, combine, dtype):
             if combine not in _UPDATES:
-                raise Unsupported(f"{combine} has no CUDA form yet")
+                raise UnsupportedError(f"{combine} has no CUDA form yet")
             return [p.assign(name, p.neutral(combine, dtype))]
         case Accumulate(name, combine, value, _):
             updated = p.filled(_UPDATES[combine], [p.name(name), p.expression(value)], value.dtype)

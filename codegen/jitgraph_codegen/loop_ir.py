@@ -1,8 +1,8 @@
 """The loop IR: a nest of loops over buffers, before it is Python.
 
-    kernel ::= Kernel(name, buffers, sizes, extent, body)
-    buffer ::= Buffer(name, dtype, shape, layout, role)
-    stmt   ::= Range(index, body)                 the outermost loop; runs over a part [lo, hi) of its extent
+    kernel ::= Kernel(name, buffers, sizes, extent, body) buffer ::= Buffer(name, dtype, shape,
+    layout, role) stmt   ::= Range(index, body)                 the outermost loop; runs over a part
+    [lo, hi) of its extent
              | For(index, extent, body)           a loop run whole
              | Let(name, value)                   a scalar, assigned once
              | Accumulator(name, combine, dtype)  starts at the neutral element of `combine`
@@ -19,9 +19,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Union
 
-Extent = Union[int, str]
+Extent = int | str
 
 COMBINES = frozenset(("sum", "prod", "max", "min", "any", "all", "argmax", "argmin"))
 INDEX = "int64"
@@ -78,7 +77,7 @@ class Apply:
     dtype: str
 
 
-Expr = Union[Const, Var, Load, Cast, Apply]
+Expr = Const | Var | Load | Cast | Apply
 
 
 @dataclass(frozen=True)
@@ -122,7 +121,7 @@ class Range:
     body: tuple[Stmt, ...]
 
 
-Stmt = Union[Let, Accumulator, Accumulate, Store, For, Range]
+Stmt = Let | Accumulator | Accumulate | Store | For | Range
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,9 @@ class Kernel:
         return tuple(s for s in self.sizes if s in named)
 
     def verify(self) -> None:
-        """Raise ValueError unless names are defined before use, buffers declared and indices complete."""
+        """Raise ValueError unless names are defined before use, buffers declared and indices
+        complete.
+        """
         _Verifier(self).block(self.body, {})
 
 
@@ -227,7 +228,9 @@ class _Verifier:
             case Var(name, dtype):
                 known = INDEX if name in self.kernel.sizes else scope.get(name)
                 if known != dtype:
-                    self.fail(f"{name} of {dtype} is " + (f"of {known}" if known else "not defined"))
+                    self.fail(
+                        f"{name} of {dtype} is " + (f"of {known}" if known else "not defined")
+                    )
             case Load(buffer, index):
                 self.access(buffer, index, scope)
             case Cast(value, _):

@@ -1,7 +1,8 @@
 """The functions that generated loops call, under one name each.
 
-Vectorised elementary functions come from `vector_math`; here are NumPy's integer and division rules.  All of them are
-plain Python functions as well, so that generated code can be stepped through with NUMBA_DISABLE_JIT=1.
+Vectorised elementary functions come from `vector_math`; here are NumPy's integer and division
+rules.  All of them are plain Python functions as well, so that generated code can be stepped
+through with NUMBA_DISABLE_JIT=1.
 """
 
 from __future__ import annotations
@@ -40,16 +41,48 @@ from .vector_math import (
 )
 
 __all__ = [
-    "add_reassoc", "arctan", "assume", "cos", "cosh", "erf", "exp", "exp2", "expm1",
-    "float_floor_divide", "float_fmod", "float_remainder", "int_floor_divide", "int_fmod",
-    "int_remainder", "int_right_shift", "left_shift", "log", "log10", "log1p", "log2",
-    "logaddexp", "maximum", "minimum", "mul_reassoc", "pow", "select", "sigmoid", "sin", "sinh",
-    "tan", "tanh", "uint_floor_divide", "uint_remainder", "uint_right_shift",
+    "add_reassoc",
+    "arctan",
+    "assume",
+    "cos",
+    "cosh",
+    "erf",
+    "exp",
+    "exp2",
+    "expm1",
+    "float_floor_divide",
+    "float_fmod",
+    "float_remainder",
+    "int_floor_divide",
+    "int_fmod",
+    "int_remainder",
+    "int_right_shift",
+    "left_shift",
+    "log",
+    "log1p",
+    "log2",
+    "log10",
+    "logaddexp",
+    "maximum",
+    "minimum",
+    "mul_reassoc",
+    "pow",
+    "select",
+    "sigmoid",
+    "sin",
+    "sinh",
+    "tan",
+    "tanh",
+    "uint_floor_divide",
+    "uint_remainder",
+    "uint_right_shift",
 ]  # fmt: skip
 
 
 def assume(condition: bool) -> None:
-    """Tell the compiler that this holds.  `assume(i >= 0)` spares each subscript the test for a negative index."""
+    """Tell the compiler that this holds.  `assume(i >= 0)` spares each subscript the test for a
+    negative index.
+    """
     assert condition
 
 

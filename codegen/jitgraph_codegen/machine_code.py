@@ -9,11 +9,10 @@ import ctypes
 from functools import cache
 from typing import Any
 
-
 # What Numba's wrappers refer to and a kernel that allocates nothing and raises nothing never calls.
 _NEVER_CALLED = (
-    "NRT_Free", "NRT_MemInfo_call_dtor", "NRT_decref", "NRT_incref", "numba_do_raise", "numba_gil_ensure",
-    "numba_gil_release", "numba_runtime_build_excinfo_struct", "numba_unpickle",
+    "NRT_Free", "NRT_MemInfo_call_dtor", "NRT_decref", "NRT_incref", "numba_do_raise",
+    "numba_gil_ensure", "numba_gil_release", "numba_runtime_build_excinfo_struct", "numba_unpickle",
 )  # fmt: skip
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
@@ -22,8 +21,6 @@ _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
 @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 def _unexpected(_: object) -> None:
     raise SystemError("a compiled kernel called into Numba's runtime")
-
-
 
 
 class _Jit:
@@ -50,7 +47,8 @@ def machine_name() -> str:
     import llvmlite.binding as llvm
 
     features = llvm.get_host_cpu_features().flatten()
-    return f"{llvm.get_host_cpu_name()} {features} {llvm.llvm_version_info} {llvm.get_default_triple()}"
+    version, triple = llvm.llvm_version_info, llvm.get_default_triple()
+    return f"{llvm.get_host_cpu_name()} {features} {version} {triple}"
 
 
 class MachineCode:

@@ -1,4 +1,6 @@
-"""Generated source into object code.  The only module that imports Numba, and only on a cache miss."""
+"""Generated source into object code.  The only module that imports Numba, and only on a cache
+miss.
+"""
 
 from __future__ import annotations
 

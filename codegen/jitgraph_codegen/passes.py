@@ -43,7 +43,9 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def inline_lets(kernel: Kernel) -> Kernel:
     """Write a scalar where it is used, if that is once, in the same block, and stays readable."""
-    uses = Counter(e.name for top in expressions(kernel.body) for e in walk(top) if isinstance(e, Var))
+    uses = Counter(
+        e.name for top in expressions(kernel.body) for e in walk(top) if isinstance(e, Var)
+    )
     return replace(kernel, body=_inlined(kernel.body, uses))
 
 
@@ -69,7 +71,7 @@ def _inlined(body: tuple[Stmt, ...], uses: Counter[str]) -> tuple[Stmt, ...]:
 
 
 def _belongs_inline(let: Let, uses: Counter[str], rest: tuple[Stmt, ...]) -> bool:
-    """A use in an inner loop would be computed anew at each step, one after a store might see it."""
+    """A use in an inner loop would be repeated at each step, one after a store might see it."""
     if isinstance(let.value, (Const, Var)):
         return uses[let.name] <= 1
     operations = sum(not isinstance(e, (Var, Const, Load)) for e in walk(let.value))
@@ -89,8 +91,8 @@ def _belongs_inline(let: Let, uses: Counter[str], rest: tuple[Stmt, ...]) -> boo
 def collapse(kernel: Kernel) -> Kernel:
     """Two loops that walk adjacent axes of every buffer together become one.
 
-    That is legal where each access has both indices side by side, over axes of just these extents in C order, or has
-    neither; the kernel then takes the product as a size.
+    That is legal where each access has both indices side by side, over axes of just these extents
+    in C order, or has neither; the kernel then takes the product as a size.
     """
     while (merged := _collapse_outermost(kernel)) is not None:
         kernel = merged
@@ -104,7 +106,10 @@ def _collapse_outermost(kernel: Kernel) -> Kernel | None:
         return None
     first, second = Var(outer.index, INDEX), Var(inner.index, INDEX)
     accesses = [
-        (e.buffer, e.index) for top in expressions(inner.body) for e in walk(top) if isinstance(e, Load)
+        (e.buffer, e.index)
+        for top in expressions(inner.body)
+        for e in walk(top)
+        if isinstance(e, Load)
     ]
     accesses += [(s.buffer, s.index) for s in _stores(inner.body)]
     joined: dict[str, int] = {}
@@ -164,7 +169,9 @@ def _merge(kernel: Kernel, outer: Range, inner: For, joined: dict[str, int]) -> 
     renamed: dict[str, Buffer] = {}
     for buffer in kernel.buffers:
         k = joined.get(buffer.name, _UNUSED)
-        shape = buffer.shape if k == _UNUSED else (*buffer.shape[:k], extent, *buffer.shape[k + 2 :])
+        shape = (
+            buffer.shape if k == _UNUSED else (*buffer.shape[:k], extent, *buffer.shape[k + 2 :])
+        )
         renamed[buffer.name] = replace(buffer, shape=shape)
 
     def shortened(buffer: Buffer, index: tuple[Expr, ...]) -> tuple[Expr, ...]:
@@ -173,7 +180,9 @@ def _merge(kernel: Kernel, outer: Range, inner: For, joined: dict[str, int]) -> 
 
     def change(expr: Expr) -> Expr:
         if isinstance(expr, Load):
-            return Load(renamed[expr.buffer.name], tuple(map(change, shortened(expr.buffer, expr.index))))
+            return Load(
+                renamed[expr.buffer.name], tuple(map(change, shortened(expr.buffer, expr.index)))
+            )
         return rebuild(expr, change)
 
     def changed(body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:

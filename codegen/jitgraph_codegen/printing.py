@@ -89,7 +89,7 @@ def _template(text: str) -> ast.expr:
 
 
 def filled(template: str, args: Sequence[ast.expr], dtype: str) -> ast.expr:
-    """A template over x, y, z with arguments put in, and its literals given the arguments' dtype."""
+    """A template with arguments for x, y, z, and its literals in the arguments' dtype."""
     operands = dict(zip(_OPERANDS, args, strict=False))
 
     class Fill(ast.NodeTransformer):
@@ -139,9 +139,10 @@ def _extreme(lowest: bool, dtype: str) -> bool | int | float:
     if dtype.startswith("float"):
         return -math.inf if lowest else math.inf
     bits = int(dtype.lstrip("uint"))
+    top: int = 2 ** (bits - 1)
     if dtype.startswith("u"):
-        return 0 if lowest else 2**bits - 1
-    return -(2 ** (bits - 1)) if lowest else 2 ** (bits - 1) - 1
+        return 0 if lowest else 2 * top - 1
+    return -top if lowest else top - 1
 
 
 def names_in(tree: ast.AST) -> set[str]:

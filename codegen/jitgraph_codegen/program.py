@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 
 from . import store
-from .source import KernelSource
 from .machine_code import MachineCode, machine_name
 from .runtime import LoadedKernel
+from .source import KernelSource
 
 VERSION = "1"  # of the generated code's conventions; part of every key
 

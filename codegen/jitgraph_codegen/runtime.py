@@ -1,7 +1,7 @@
-"""Running loaded kernels: buffers to pointers, and one pool of threads that shares a kernel's range.
+"""Running loaded kernels: buffers to pointers, and one pool of threads to share a range.
 
-Kernels are sequential over a range; parallelism is running parts of the range side by side.  The caller works too, so
-the pool has one thread less than there are cores to use.
+Kernels are sequential over a range; parallelism is running parts of the range side by side.  The
+caller works too, so the pool has one thread less than there are cores to use.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PARALLEL_ELEMENTS = 1 << 16  # below this a launch costs more than it gains
 class _Job:
     """One parallel launch: parts are taken by whoever is free."""
 
-    __slots__ = ("entry", "buffers", "sizes", "bounds", "lock", "next", "left", "finished")
+    __slots__ = ("bounds", "buffers", "entry", "finished", "left", "lock", "next", "sizes")
 
     def __init__(self, entry: Any, buffers: Any, sizes: Any, bounds: list[tuple[int, int]]) -> None:
         self.entry, self.buffers, self.sizes, self.bounds = entry, buffers, sizes, bounds
@@ -100,17 +100,25 @@ if hasattr(os, "register_at_fork"):
 
 
 class LoadedKernel:
-    """A kernel in memory, called with arrays, int64 arguments, its extent and its number of elements."""
+    """A kernel in memory, called with arrays, int64 arguments, its extent and its number of
+    elements.
+    """
 
-    __slots__ = ("name", "code", "parallel", "_buffers", "_sizes")
+    __slots__ = ("_buffers", "_sizes", "code", "name", "parallel")
 
-    def __init__(self, name: str, code: MachineCode, buffers: int, sizes: int, parallel: bool) -> None:
+    def __init__(
+        self, name: str, code: MachineCode, buffers: int, sizes: int, parallel: bool
+    ) -> None:
         self.name, self.code, self.parallel = name, code, parallel
         self._buffers = ctypes.c_void_p * buffers
         self._sizes = ctypes.c_int64 * sizes
 
     def __call__(
-        self, arrays: Sequence[np.ndarray[Any, Any]], sizes: Sequence[int], extent: int, elements: int
+        self,
+        arrays: Sequence[np.ndarray[Any, Any]],
+        sizes: Sequence[int],
+        extent: int,
+        elements: int,
     ) -> None:
         buffers = self._buffers(*[a.ctypes.data for a in arrays])
         numbers = self._sizes(*sizes)

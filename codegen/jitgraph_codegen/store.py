@@ -1,8 +1,9 @@
 """The disk cache: machine code and programs under content hashes.
 
-One key, one file: `<key>.<kind>`, in a folder only its owner can read.  A file is a JSON header, a newline, and a
-payload whose SHA-256 the header holds; it is written aside and renamed, so a reader sees all of it or nothing.
-No pickle: nothing in the cache is ever executed but the machine code whose hash was checked.
+One key, one file: `<key>.<kind>`, in a folder only its owner can read.  A file is a JSON header, a
+newline, and a payload whose SHA-256 the header holds; it is written aside and renamed, so a reader
+sees all of it or nothing. No pickle: nothing in the cache is ever executed but the machine code
+whose hash was checked.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ def read(name: str, kind: str) -> tuple[dict[str, Any], bytes] | None:
 
 
 def write(name: str, kind: str, header: Mapping[str, Any], payload: bytes) -> bool:
-    """Keep an entry; False where the disk does not take it (full, read-only), which costs speed only."""
+    """Keep an entry; False where the disk does not take it (full, read-only), which costs speed
+    only.
+    """
     full = {**header, "format": FORMAT, "sha256": hashlib.sha256(payload).hexdigest()}
     try:
         import tempfile

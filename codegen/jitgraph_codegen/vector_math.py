@@ -671,7 +671,7 @@ cosh = _elementary("cosh", np.cosh, _cosh)
 tanh = _elementary("tanh", np.tanh, _tanh)
 sigmoid = _elementary("sigmoid", lambda x: 1 / (1 + np.exp(-x)), _sigmoid)
 erf = _elementary("erf", lambda x: type(x)(math.erf(x)), _erf)
-pow = _elementary("pow", np.power, _pow, arity=2)  # noqa: A001
+pow = _elementary("pow", np.power, _pow, arity=2)
 
 
 def _reassociating(name: str) -> Callable[..., ir.Value]:

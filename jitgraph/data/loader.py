@@ -32,7 +32,8 @@ class TensorDataset:
 class DataLoader:
     """Iterates over batches of a dataset.
 
-    dataset: anything with `len` and integer indexing; a TensorDataset is cut without a copy per item.
+    dataset: anything with `len` and integer indexing; a TensorDataset is cut without a copy per
+    item.
     shuffle: a new order each epoch; `seed` fixes the orders, otherwise `manual_seed` does.
     drop_last: leave out a last batch that is smaller.
     """
@@ -43,7 +44,12 @@ class DataLoader:
     ) -> None:  # fmt: skip
         if batch_size < 1:
             raise ValueError(f"batch_size={batch_size}: a batch has at least one item")
-        self.dataset, self.batch_size, self.shuffle, self.drop_last = dataset, batch_size, shuffle, drop_last
+        self.dataset, self.batch_size, self.shuffle, self.drop_last = (
+            dataset,
+            batch_size,
+            shuffle,
+            drop_last,
+        )
         self._rng = None if seed is None else np.random.default_rng(seed)
 
     def __len__(self) -> int:

@@ -17,22 +17,27 @@ from .module import Module, Parameter
 class Linear(Module):
     """x @ weight.T + bias, for x of shape (..., in_features).
 
-    weight: (out_features, in_features), bias: (out_features,), both uniform in +-1/sqrt(in_features) at first, as in
-    PyTorch (He et al. 2015 with a = sqrt(5)).
+    weight: (out_features, in_features), bias: (out_features,), both uniform in
+    +-1/sqrt(in_features) at first, as in PyTorch (He et al. 2015 with a = sqrt(5)).
     """
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, dtype: Any = np.float32
+    ) -> None:
         self.in_features, self.out_features = in_features, out_features
         bound = 1 / math.sqrt(in_features) if in_features else 0.0
         draw = generator().uniform
         self.weight = Parameter(draw(-bound, bound, (out_features, in_features)).astype(dtype))
-        self.bias: Tensor | None = Parameter(draw(-bound, bound, out_features).astype(dtype)) if bias else None
+        self.bias: Tensor | None = (
+            Parameter(draw(-bound, bound, out_features).astype(dtype)) if bias else None
+        )
 
     def forward(self, x: Any) -> Any:
         return functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:
-        return f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        sizes = f"in_features={self.in_features}, out_features={self.out_features}"
+        return f"{sizes}, bias={self.bias is not None}"
 
 
 class ReLU(Module):

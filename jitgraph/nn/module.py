@@ -8,7 +8,7 @@ from typing import Any
 from ..tensor import Tensor
 
 
-def Parameter(data: Any) -> Tensor:  # noqa: N802 - PyTorch's name
+def Parameter(data: Any) -> Tensor:
     """A Tensor that a module trains: it requires grad."""
     return Tensor(data, requires_grad=True)
 
@@ -63,7 +63,9 @@ class Module:
         return self.train(False)
 
     def __repr__(self) -> str:
-        inner = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()]
+        inner = [
+            f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in self.children()
+        ]
         body = "\n".join(["", *inner, ""]) if inner else self.extra_repr()
         return f"{type(self).__name__}({body})"
 

@@ -1,7 +1,7 @@
 """Elementwise operations: what each computes eagerly, in a loop, and backwards.
 
-Gradients of comparisons, logic and rounding are zero almost everywhere and have no rule.  `flops` weighs an
-operation against a memory access when fusion asks whether to compute a value twice.
+Gradients of comparisons, logic and rounding are zero almost everywhere and have no rule.  `flops`
+weighs an operation against a memory access when fusion asks whether to compute a value twice.
 """
 
 from __future__ import annotations
@@ -19,17 +19,23 @@ LIBM = 20  # a scalar library call, against one addition
 POLYNOMIAL = 8  # a vectorised polynomial
 
 # Arithmetic.  For booleans NumPy's + and * are "or" and "and".
-ADD = elementwise(np.add, Loop("x + y", {"b": "x | y"}), (lambda g, out, x, y: g, lambda g, out, x, y: g))
+ADD = elementwise(
+    np.add, Loop("x + y", {"b": "x | y"}), (lambda g, out, x, y: g, lambda g, out, x, y: g)
+)
 SUBTRACT = elementwise(np.subtract, "x - y", (lambda g, out, x, y: g, lambda g, out, x, y: -g))
 MULTIPLY = elementwise(
-    np.multiply, Loop("x * y", {"b": "x & y"}), (lambda g, out, x, y: g * y, lambda g, out, x, y: g * x)
+    np.multiply,
+    Loop("x * y", {"b": "x & y"}),
+    (lambda g, out, x, y: g * y, lambda g, out, x, y: g * x),
 )
 DIVIDE = elementwise(
     np.divide, "x / y", (lambda g, out, x, y: g / y, lambda g, out, x, y: -g * out / y), flops=4
 )
 FLOOR_DIVIDE = elementwise(
     np.floor_divide,
-    Loop("int_floor_divide(x, y)", {"u": "uint_floor_divide(x, y)", "f": "float_floor_divide(x, y)"}),
+    Loop(
+        "int_floor_divide(x, y)", {"u": "uint_floor_divide(x, y)", "f": "float_floor_divide(x, y)"}
+    ),
     flops=LIBM,
 )
 REMAINDER = elementwise(
@@ -44,7 +50,7 @@ FMOD = elementwise(
     (lambda g, out, x, y: g, lambda g, out, x, y: -g * TRUNC(x / y)),
     flops=LIBM,
 )
-POWER = elementwise(
+POWER: Op = elementwise(
     np.power,
     Loop("pow(x, y)", numpy_only="biu"),  # NumPy refuses negative integer exponents
     (
@@ -56,9 +62,15 @@ POWER = elementwise(
 )
 NEGATIVE = elementwise(np.negative, "-x", lambda g, out, x: -g)
 POSITIVE = elementwise(np.positive, "x", lambda g, out, x: g)
-ABSOLUTE = elementwise(np.absolute, Loop("abs(x)", {"b": "x", "u": "x"}), lambda g, out, x: g * SIGN(x))
-SIGN = elementwise(
-    np.sign, Loop("(x > 0) - (x < 0)", {"u": "x > 0", "f": "select(x > 0, 1, select(x < 0, -1, select(x == 0, 0, x)))"})
+ABSOLUTE = elementwise(
+    np.absolute, Loop("abs(x)", {"b": "x", "u": "x"}), lambda g, out, x: g * SIGN(x)
+)
+SIGN: Op = elementwise(
+    np.sign,
+    Loop(
+        "(x > 0) - (x < 0)",
+        {"u": "x > 0", "f": "select(x > 0, 1, select(x < 0, -1, select(x == 0, 0, x)))"},
+    ),
 )
 SQUARE = elementwise(np.square, Loop("x * x", {"b": "x"}), lambda g, out, x: g * 2 * x)
 RECIPROCAL = elementwise(
@@ -71,9 +83,11 @@ CBRT = elementwise(np.cbrt, "np.cbrt(x)", lambda g, out, x: g / (3 * out * out),
 EXP = elementwise(np.exp, "exp(x)", lambda g, out, x: g * out, flops=POLYNOMIAL)
 EXP2 = elementwise(np.exp2, "exp2(x)", lambda g, out, x: g * out * math.log(2), flops=POLYNOMIAL)
 EXPM1 = elementwise(np.expm1, "expm1(x)", lambda g, out, x: g * (out + 1), flops=POLYNOMIAL)
-LOG = elementwise(np.log, "log(x)", lambda g, out, x: g / x, flops=POLYNOMIAL)
+LOG: Op = elementwise(np.log, "log(x)", lambda g, out, x: g / x, flops=POLYNOMIAL)
 LOG2 = elementwise(np.log2, "log2(x)", lambda g, out, x: g / (x * math.log(2)), flops=POLYNOMIAL)
-LOG10 = elementwise(np.log10, "log10(x)", lambda g, out, x: g / (x * math.log(10)), flops=POLYNOMIAL)
+LOG10 = elementwise(
+    np.log10, "log10(x)", lambda g, out, x: g / (x * math.log(10)), flops=POLYNOMIAL
+)
 LOG1P = elementwise(np.log1p, "log1p(x)", lambda g, out, x: g / (1 + x), flops=POLYNOMIAL)
 LOGADDEXP = elementwise(
     np.logaddexp,
@@ -84,7 +98,7 @@ LOGADDEXP = elementwise(
 
 # Trigonometry.
 SIN = elementwise(np.sin, "sin(x)", lambda g, out, x: g * COS(x), flops=POLYNOMIAL)
-COS = elementwise(np.cos, "cos(x)", lambda g, out, x: -g * SIN(x), flops=POLYNOMIAL)
+COS: Op = elementwise(np.cos, "cos(x)", lambda g, out, x: -g * SIN(x), flops=POLYNOMIAL)
 TAN = elementwise(np.tan, "tan(x)", lambda g, out, x: g * (1 + out * out), flops=LIBM)
 ARCSIN = elementwise(np.arcsin, "math.asin(x)", lambda g, out, x: g / SQRT(1 - x * x), flops=LIBM)
 ARCCOS = elementwise(np.arccos, "math.acos(x)", lambda g, out, x: -g / SQRT(1 - x * x), flops=LIBM)
@@ -111,23 +125,29 @@ UFUNCS[np.radians], UFUNCS[np.degrees] = DEG2RAD, RAD2DEG
 
 # Hyperbolic functions.
 SINH = elementwise(np.sinh, "sinh(x)", lambda g, out, x: g * COSH(x), flops=POLYNOMIAL)
-COSH = elementwise(np.cosh, "cosh(x)", lambda g, out, x: g * SINH(x), flops=POLYNOMIAL)
+COSH: Op = elementwise(np.cosh, "cosh(x)", lambda g, out, x: g * SINH(x), flops=POLYNOMIAL)
 TANH = elementwise(np.tanh, "tanh(x)", lambda g, out, x: g * (1 - out * out), flops=POLYNOMIAL)
-ARCSINH = elementwise(np.arcsinh, "math.asinh(x)", lambda g, out, x: g / SQRT(x * x + 1), flops=LIBM)
-ARCCOSH = elementwise(np.arccosh, "math.acosh(x)", lambda g, out, x: g / SQRT(x * x - 1), flops=LIBM)
+ARCSINH = elementwise(
+    np.arcsinh, "math.asinh(x)", lambda g, out, x: g / SQRT(x * x + 1), flops=LIBM
+)
+ARCCOSH = elementwise(
+    np.arccosh, "math.acosh(x)", lambda g, out, x: g / SQRT(x * x - 1), flops=LIBM
+)
 ARCTANH = elementwise(np.arctanh, "math.atanh(x)", lambda g, out, x: g / (1 - x * x), flops=LIBM)
 
 # Rounding.
 FLOOR = elementwise(np.floor, Loop("np.floor(x)", dict.fromkeys("bui", "x")))
 CEIL = elementwise(np.ceil, Loop("np.ceil(x)", dict.fromkeys("bui", "x")))
-TRUNC = elementwise(np.trunc, Loop("np.trunc(x)", dict.fromkeys("bui", "x")))
+TRUNC: Op = elementwise(np.trunc, Loop("np.trunc(x)", dict.fromkeys("bui", "x")))
 RINT = elementwise(np.rint, "np.rint(x)")
 
 # Extremes.  maximum and minimum hand on a NaN, fmax and fmin avoid it; ties share the gradient.
 
 
 def _share(g: Any, x: Any, y: Any, first: Any) -> Any:
-    """The part of the cotangent that goes to the operand that won: `first`, or half of it in a tie."""
+    """The part of the cotangent that goes to the operand that won: `first`, or half of it in a
+    tie.
+    """
     return WHERE(first, g, WHERE(x == y, 0.5 * g, 0.0))
 
 
@@ -145,7 +165,7 @@ _FMAX = Loop("select((x >= y) | (y != y), x, y)", {"b": "x | y"})
 _FMIN = Loop("select((x <= y) | (y != y), x, y)", {"b": "x & y"})
 FMAX = elementwise(np.fmax, _FMAX, MAXIMUM.vjp)
 FMIN = elementwise(np.fmin, _FMIN, MINIMUM.vjp)
-COPYSIGN = elementwise(
+COPYSIGN: Op = elementwise(
     np.copysign,
     "math.copysign(x, y)",
     (lambda g, out, x, y: g * COPYSIGN(SIGN(x), y) * SIGN(x) * SIGN(x), None),
@@ -202,7 +222,7 @@ def _where_spec(condition: Spec, x: Spec, y: Spec) -> Spec:
     return Spec(shape, _where_dtypes(condition, x, y)[-1])
 
 
-WHERE = register(
+WHERE: Op = register(
     Op(
         "where",
         Kind.ELEMENTWISE,

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import DTypeError, ShapeError
 from ..spec import Spec, as_shape, broadcast, dims, normalize_axis
 from ..symbolic import Dim, add
-from .op import opaque, ufunc_dtypes
+from .op import Op, opaque, ufunc_dtypes
 from .views import EXPAND_DIMS, SLICE, SQUEEZE, TRANSPOSE
 
 # matmul, by NumPy's rules: 1-d operands are rows or columns, leading axes broadcast
@@ -126,7 +126,7 @@ TAKE = opaque(
     _take_spec,
     (lambda g, out, x, index: SCATTER_ADD(g, index, shape=x.shape), None),
 )
-SCATTER_ADD = opaque(
+SCATTER_ADD: Op = opaque(
     "scatter_add",  # rows of g added up at the rows of zeros that index names
     _scatter_eval,
     lambda g, index, *, shape: Spec(as_shape(shape), g.dtype),

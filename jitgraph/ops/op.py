@@ -1,8 +1,8 @@
 """The row of the table of operations, and the families rows are made with.
 
-Every interpreter reads the same row: eager evaluation `eval`, shape and dtype checking `spec`, the tape and graph
-differentiation `vjp`, code generation `loop`, `combine` and `index_map`.  Data comes by position, static
-parameters (`axis`, `shape`, `dtype`) by keyword.
+Every interpreter reads the same row: eager evaluation `eval`, shape and dtype checking `spec`, the
+tape and graph differentiation `vjp`, code generation `loop`, `combine` and `index_map`.  Data comes
+by position, static parameters (`axis`, `shape`, `dtype`) by keyword.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Loop:
-    """The scalar expression of an element, as Python over `x, y, z`; by dtype kind where NumPy differs.
+    """The scalar expression of an element in `x, y, z`; by dtype kind where NumPy differs.
 
     numpy_only: kinds for which no loop is generated; NumPy itself carries the operation out.
     """
@@ -62,9 +62,13 @@ class Op:
     eval: Callable[..., Any]
     spec: Callable[..., Spec]
     vjp: tuple[Rule | None, ...] = ()
-    vjp_all: Rule | None = None  # (g, out, *inputs, **attrs) -> all cotangents; for variadic operations
+    vjp_all: Rule | None = (
+        None  # (g, out, *inputs, **attrs) -> all cotangents; for variadic operations
+    )
     loop: Loop | None = None
-    loop_dtypes: Callable[..., tuple[DType, ...]] | None = None  # (*specs) -> operand dtypes, result dtype
+    loop_dtypes: Callable[..., tuple[DType, ...]] | None = (
+        None  # (*specs) -> operand dtypes, result dtype
+    )
     combine: Combine | None = None
     index_map: Callable[..., tuple[Any, ...]] | None = None
 
@@ -139,7 +143,7 @@ def reduction(
     vjp: Rule | None = None,
     empty: bool = True,
 ) -> Op:
-    """Combines the elements along `axis`, a sorted tuple; the accumulation is named as the operation.
+    """Combines elements along `axis`, a sorted tuple; the accumulation is named as the op.
 
     `empty=False` for those without a value over no elements.
     """
@@ -176,8 +180,8 @@ def view(
 ) -> Op:
     """The elements of one array under another index.
 
-    `index_map(index, x, **attrs)` gives the index into the input of spec `x` for an index of the result;
-    None where that is no affine map, so that the view is taken on memory instead.
+    `index_map(index, x, **attrs)` gives the index into the input of spec `x` for an index of the
+    result; None where that is no affine map, so that the view is taken on memory instead.
     """
     return register(Op(name, Kind.VIEW, eval, spec, rules(vjp), index_map=index_map))
 

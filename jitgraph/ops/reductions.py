@@ -1,7 +1,7 @@
 """Reductions along sorted tuples of axes.
 
-Integers are summed as NumPy sums them: in the platform's integer.  Of a NaN and a number, max and min give NaN;
-argmax and argmin give the first NaN's position.
+Integers are summed as NumPy sums them: in the platform's integer.  Of a NaN and a number, max and
+min give NaN; argmax and argmin give the first NaN's position.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _extreme_gradient(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], keepdi
 
 
 def _product_gradient(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
-    """Product of the other elements; one zero leaves a gradient at its own place, two leave none."""
+    """Product of the other elements; one zero leaves a gradient at its place, two leave none."""
     others = WHERE(x == 0, 1.0, x)
     product = PROD(others, axis=axis, keepdims=True)
     zeros = SUM(x == 0, axis=axis, keepdims=True)

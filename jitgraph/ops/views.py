@@ -1,7 +1,7 @@
 """Views: the same elements under another index.
 
-An index is a tuple of affine expressions, one per axis.  `index_map` methods only use `+` and `*` on them, so the same
-rule serves loop variables and plain integers.
+An index is a tuple of affine expressions, one per axis.  `index_map` methods only use `+` and `*`
+on them, so the same rule serves loop variables and plain integers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import AxisError, ShapeError
 from ..spec import Spec, as_shape, dims, normalize_axes, normalize_axis
 from ..symbolic import Dim, Shape, add, floordiv, mul, product, sub
-from .op import opaque, view
+from .op import Op, opaque, view
 
 Index = tuple[Any, ...]
 Slice = tuple[Dim, int, Dim]  # start, step, number of elements
@@ -64,7 +64,7 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(k) for k in range(len(axes)))
 
 
-TRANSPOSE = view(
+TRANSPOSE: Op = view(
     "transpose",
     np.transpose,
     _transpose_spec,
@@ -103,7 +103,7 @@ def _squeeze_index(index: Index, x: Spec, *, axes: tuple[int, ...]) -> Index:
     return tuple(0 if k in axes else next(rest) for k in range(x.ndim))
 
 
-SQUEEZE = view(
+SQUEEZE: Op = view(
     "squeeze",
     lambda x, *, axes: np.squeeze(x, axes),
     _squeeze_spec,
@@ -137,7 +137,7 @@ def _reshape_spec(x: Spec, *, shape: Any) -> Spec:
     return Spec(tuple(target), x.dtype)
 
 
-RESHAPE = view(
+RESHAPE: Op = view(
     "reshape",
     np.reshape,
     _reshape_spec,
@@ -184,7 +184,7 @@ def _embed_eval(x: Any, *, slices: tuple[tuple[int, int, int], ...], shape: Any)
     return whole
 
 
-EMBED = opaque(
+EMBED: Op = opaque(
     "embed",  # the transpose of slice: zeros everywhere else
     _embed_eval,
     lambda x, *, slices, shape: Spec(as_shape(shape), x.dtype),

@@ -1,8 +1,9 @@
-"""The table of operations against NumPy: values, dtypes, shapes and errors, compiled and dynamic."""
+"""The table of operations against NumPy: values, dtypes, shapes, errors, compiled and dynamic."""
 
-import jitgraph
 import numpy as np
 import pytest
+
+import jitgraph
 from jitgraph.ops import UFUNCS
 from support import assert_same, check
 
@@ -38,7 +39,11 @@ def test_elementwise_operations_are_numpys(ufunc: np.ufunc) -> None:
     # log(exp(x) + exp(y)) near 0 cancels, in NumPy as well as here
     atol = 1e-16 if ufunc is np.logaddexp else 0.0
     flat = [a for group in groups for a in group]
-    check(lambda *a: [ufunc(*a[k : k + ufunc.nin]) for k in range(0, len(a), ufunc.nin)], *flat, atol=atol)
+    check(
+        lambda *a: [ufunc(*a[k : k + ufunc.nin]) for k in range(0, len(a), ufunc.nin)],
+        *flat,
+        atol=atol,
+    )
 
 
 def _accepts(ufunc: np.ufunc, dtype: str) -> bool:
@@ -70,7 +75,11 @@ def test_promotion_is_numpys(first: str) -> None:
     others = [np.ones(3, d) for d in SOME_DTYPES]
 
     def promoted(x, *others):  # type: ignore[no-untyped-def]
-        results = [np.add(x, y) for y in others] + [np.divide(x, y) for y in others] + [x * 2.0, x + True, x == 1]
+        results = (
+            [np.add(x, y) for y in others]
+            + [np.divide(x, y) for y in others]
+            + [x * 2.0, x + True, x == 1]
+        )
         return results if x.dtype == bool else [*results, x + 1, x * 3]
 
     check(promoted, x, *others)
@@ -121,7 +130,10 @@ def test_argument_reductions(name: str, rng: np.random.Generator) -> None:
     x = rng.integers(0, 4, (3, 4, 5)).astype("f8")
     x[1, 2, 3] = x[2, 0, 0] = np.nan
     check(lambda x: [function(x, axis=a) for a in (None, 0, 1, 2, -1)], x)
-    check(lambda x: (function(x, axis=1, keepdims=True), function(x[:, 0]), x.argmax()), x.astype("i4"))
+    check(
+        lambda x: (function(x, axis=1, keepdims=True), function(x[:, 0]), x.argmax()),
+        x.astype("i4"),
+    )
     check(lambda x: function(x, axis=0), np.full((3, 2), -np.inf if name == "argmax" else np.inf))
 
 
@@ -133,8 +145,22 @@ def test_nan_goes_through_max_and_min() -> None:
 VIEWS = {
     "transpose": lambda x: (x.T, x.transpose(2, 0, 1), np.swapaxes(x, 0, 2), np.moveaxis(x, 0, -1)),
     "reshape": lambda x: (x.reshape(-1), x.reshape(4, 6), x.reshape(2, -1, 2), np.ravel(x)),
-    "slice": lambda x: (x[1:], x[:, ::2], x[..., -1], x[0, 1:3, ::-1], x[1, 2, 3], x[-1:, 5:], x[:, -2:-9:-1]),
-    "axes": lambda x: (x[None], x[:, None, :, None], np.expand_dims(x, (0, 2)), np.squeeze(x[:1]), x[..., None]),
+    "slice": lambda x: (
+        x[1:],
+        x[:, ::2],
+        x[..., -1],
+        x[0, 1:3, ::-1],
+        x[1, 2, 3],
+        x[-1:, 5:],
+        x[:, -2:-9:-1],
+    ),
+    "axes": lambda x: (
+        x[None],
+        x[:, None, :, None],
+        np.expand_dims(x, (0, 2)),
+        np.squeeze(x[:1]),
+        x[..., None],
+    ),
     "flip": lambda x: (np.flip(x), np.flip(x, 1), np.flip(x, (0, 2))),
     "broadcast": lambda x: (np.broadcast_to(x[:, :1], (2, 3, 4)), np.broadcast_to(x, (5, 2, 3, 4))),
 }
@@ -159,13 +185,30 @@ def test_views_of_compiled_functions_share_memory_as_numpys_do() -> None:
 
 def test_joining(rng: np.random.Generator) -> None:
     x, y = rng.standard_normal((2, 3, 4))
-    check(lambda x, y: (np.concatenate([x, y]), np.concatenate([x, 2 * y], axis=-1), np.stack([x, y], 1)), x, y)
+    check(
+        lambda x, y: (
+            np.concatenate([x, y]),
+            np.concatenate([x, 2 * y], axis=-1),
+            np.stack([x, y], 1),
+        ),
+        x,
+        y,
+    )
     check(lambda x, y: np.concatenate([x, y[:2]], axis=0) * 2, x, y)
     check(lambda x, y: np.concatenate([x, y], axis=None), x, y)
 
 
-MATMULS = [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 4)), ((2, 3), (3, 4)), ((5, 2, 3), (3, 4)),
-           ((5, 2, 3), (5, 3, 4)), ((1, 2, 3), (5, 3, 1)), ((6, 1, 2, 3), (5, 3, 4)), ((3,), (5, 3, 4))]  # fmt: skip
+MATMULS = [
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (3, 4)),
+    ((2, 3), (3, 4)),
+    ((5, 2, 3), (3, 4)),
+    ((5, 2, 3), (5, 3, 4)),
+    ((1, 2, 3), (5, 3, 1)),
+    ((6, 1, 2, 3), (5, 3, 4)),
+    ((3,), (5, 3, 4)),
+]
 
 
 @pytest.mark.parametrize("shapes", MATMULS, ids=str)
@@ -174,10 +217,21 @@ def test_matmul_by_numpys_rules(shapes: tuple, rng: np.random.Generator) -> None
     check(lambda x, y: (x @ y, np.matmul(x, y) + 1, (2 * x) @ y), x, y, ulps=64)
 
 
-EINSUMS = [("ij,jk->ik", (2, 3), (3, 4)), ("bij,bjk->bik", (5, 2, 3), (5, 3, 4)), ("ij->ji", (2, 3)),
-           ("ij->", (2, 3)), ("ii->i", (3, 3)), ("ii", (3, 3)), ("i,j->ij", (2,), (3,)), ("i,i", (3,), (3,)),
-           ("...ij,...jk->...ik", (5, 2, 3), (3, 4)), ("ij,ij->i", (2, 3), (2, 3)), ("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
-           ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)), ("ij,kj->ik", (2, 3), (4, 3))]  # fmt: skip
+EINSUMS = [
+    ("ij,jk->ik", (2, 3), (3, 4)),
+    ("bij,bjk->bik", (5, 2, 3), (5, 3, 4)),
+    ("ij->ji", (2, 3)),
+    ("ij->", (2, 3)),
+    ("ii->i", (3, 3)),
+    ("ii", (3, 3)),
+    ("i,j->ij", (2,), (3,)),
+    ("i,i", (3,), (3,)),
+    ("...ij,...jk->...ik", (5, 2, 3), (3, 4)),
+    ("ij,ij->i", (2, 3), (2, 3)),
+    ("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
+    ("bhqd,bhkd->bhqk", (2, 2, 3, 4), (2, 2, 5, 4)),
+    ("ij,kj->ik", (2, 3), (4, 3)),
+]
 
 
 @pytest.mark.parametrize("case", EINSUMS, ids=lambda c: c[0])
@@ -196,7 +250,18 @@ def test_take_along_the_first_axis(rng: np.random.Generator) -> None:
 @pytest.mark.parametrize("dtype", "fd")
 def test_zero_size_arrays(dtype: str) -> None:
     x = np.zeros((0, 3), dtype)
-    check(lambda x: (x + 1, x.sum(), x.sum(axis=0), x.prod(axis=1), np.tanh(x), x.any(), x @ x.T[:, :0]), x)
+    check(
+        lambda x: (
+            x + 1,
+            x.sum(),
+            x.sum(axis=0),
+            x.prod(axis=1),
+            np.tanh(x),
+            x.any(),
+            x @ x.T[:, :0],
+        ),
+        x,
+    )
     with pytest.raises(ValueError, match="no identity"):
         jitgraph.compile(lambda x: x.max(axis=0), strict=True)(x)
 
@@ -211,7 +276,11 @@ def test_layouts_of_arguments(layout: str, rng: np.random.Generator) -> None:
         "broadcast": np.broadcast_to(base[0], (6, 8)),
         "transposed": base.T,
     }[layout]
-    check(lambda x: (x * 2 + x.sum(axis=-1, keepdims=True), x.sum(axis=0), x.T + 1, x[1:, :-1]), x, ulps=16)
+    check(
+        lambda x: (x * 2 + x.sum(axis=-1, keepdims=True), x.sum(axis=0), x.T + 1, x[1:, :-1]),
+        x,
+        ulps=16,
+    )
 
 
 def test_swapped_and_unaligned_arguments() -> None:

@@ -1,15 +1,16 @@
-"""Random functions, run by NumPy, compiled, and on Tensors: whatever is fused, the results are the same.
+"""Random functions, run by NumPy, compiled, and on Tensors: the results are the same.
 
-A program is a list of instructions on a growing list of values; `run` interprets it with NumPy's own functions, so one
-text serves as the oracle and as the function to compile.
+A program is a list of instructions on a growing list of values; `run` interprets it with NumPy's
+own functions, so one text serves as the oracle and as the function to compile.
 """
 
 from typing import Any
 
-import jitgraph
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+import jitgraph
 from jitgraph.capture import capture, symbolic_shape
 from jitgraph.graph import parse
 from jitgraph.rewrite import simplify
@@ -44,7 +45,9 @@ def programs(draw: st.DrawFn) -> list[tuple]:
     steps = []
     count = draw(st.integers(2, 14))
     for k in range(count):
-        kind = draw(st.sampled_from(["unary", "unary", "binary", "binary", "binary", "reduce", "view"]))
+        kind = draw(
+            st.sampled_from(["unary", "unary", "binary", "binary", "binary", "reduce", "view"])
+        )
         a, b = draw(st.integers(0, k + 2)), draw(st.integers(0, k + 2))
         if kind == "unary":
             steps.append((kind, draw(st.sampled_from(sorted(UNARY))), a))
@@ -52,7 +55,9 @@ def programs(draw: st.DrawFn) -> list[tuple]:
             steps.append((kind, draw(st.sampled_from(sorted(BINARY))), a, b))
         elif kind == "reduce":
             axis = draw(st.sampled_from([None, 0, -1]))
-            steps.append((kind, draw(st.sampled_from(sorted(REDUCE))), a, axis, draw(st.booleans())))
+            steps.append(
+                (kind, draw(st.sampled_from(sorted(REDUCE))), a, axis, draw(st.booleans()))
+            )
         else:
             steps.append((kind, draw(st.sampled_from(sorted(VIEW))), a))
     return steps
@@ -80,7 +85,9 @@ def _apply(step: tuple, values: list[Any]) -> Any:
 
 
 def applicable(steps: list[tuple], inputs: list[np.ndarray]) -> list[tuple]:
-    """The program with steps that do not fit their operands' shapes replaced by handing on the operand."""
+    """The program with steps that do not fit their operands' shapes replaced by handing on the
+    operand.
+    """
     values, kept = list(inputs), []
     for step in steps:
         kind, _, a, *rest = step
@@ -104,7 +111,9 @@ def _broadcast(x: np.ndarray, y: np.ndarray) -> bool:
     return len(shape) < 4 and np.prod(shape) < LARGEST
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+)
 @given(programs(), st.data())
 def test_random_programs_agree(steps: list[tuple], data: st.DataObject) -> None:
     rng = np.random.default_rng(0)
@@ -134,7 +143,9 @@ def test_random_graphs_verify_and_their_text_parses_back(steps: list[tuple]) -> 
     specs = [Spec(symbolic_shape(s, env), np.dtype("f8")) for s in shapes]
     last = len(steps) + len(shapes) - 1
     steps = applicable(steps, [np.ones(s) for s in shapes])
-    captured = capture(lambda t: run(steps, list(t), {last}), ["x", "y", "z"], specs, env, "random").graph
+    captured = capture(
+        lambda t: run(steps, list(t), {last}), ["x", "y", "z"], specs, env, "random"
+    ).graph
     for graph in (captured, simplify(captured)):
         graph.verify()
         assert str(parse(str(graph))) == str(graph)
