@@ -14,7 +14,7 @@ from jitgraph_codegen import program as runtime
 
 from . import config
 from .capture import Captured, Tracer, capture
-from .errors import CaptureError, DTypeError, JitgraphError
+from .errors import CaptureError, DTypeError, JitgraphError, located
 from .graph import Graph
 from .options import Options
 from .program import Fixed, Specialisation
@@ -208,8 +208,8 @@ class CompiledFunction:
     ) -> Captured:
         try:
             return capture(traced, names, specs, env, self.__name__.strip("<>"))
-        except JitgraphError:
-            raise
+        except JitgraphError as error:
+            raise located(error) from None
         except (TypeError, AttributeError) as error:
             raise CaptureError(
                 f"{self.__name__} could not be captured: {type(error).__name__}: {error}"

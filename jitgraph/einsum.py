@@ -11,6 +11,7 @@ from typing import Any
 from . import functions as F
 from .errors import ShapeError
 from .ops import library, views
+from .spec import dims
 from .symbolic import to_dim
 
 
@@ -84,6 +85,10 @@ def _pair(x: Any, a: str, y: Any, b: str, needed: set[str]) -> tuple[Any, str]:
     x, a = _summed(x, a, needed | set(b))
     y, b = _summed(y, b, needed | set(a))
     shared = [c for c in a if c in b]
+    for c in shared:
+        i, j = to_dim(x.shape[a.index(c)]), to_dim(y.shape[b.index(c)])
+        if not dims.same(i, j):
+            raise ShapeError(f"einsum: the letter {c!r} stands for sizes {dims.shown((i, j))}")
     contracted = "".join(c for c in shared if c not in needed)
     batch = "".join(c for c in shared if c in needed)
     rows = "".join(c for c in a if c not in b)

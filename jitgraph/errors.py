@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 from pathlib import Path
 from types import CodeType, FrameType
 
@@ -61,6 +62,19 @@ def user_line() -> str:
             return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
         frame = frame.f_back
     return "?"
+
+
+def located(error: JitgraphError) -> JitgraphError:
+    """The error with the user's line that led to it in its message, if none is there yet."""
+    text = str(error)
+    lines = [
+        f"{Path(frame.f_code.co_filename).name}:{number}"
+        for frame, number in traceback.walk_tb(error.__traceback__)
+        if not _is_library(frame.f_code)
+    ]
+    if lines and ".py:" not in text and "<" not in lines[-1][:1]:
+        text = f"{text} ({lines[-1]})"
+    return type(error)(text)
 
 
 def _is_library(code: CodeType) -> bool:

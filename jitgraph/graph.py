@@ -25,7 +25,7 @@ from .errors import GraphError, JitgraphError
 from .ops import TABLE, Kind, Op
 from .ops.op import register
 from .spec import Spec, dims
-from .symbolic import Dim, Guard, ShapeEnv, Size, parse_dim, sub, surely_nonnegative
+from .symbolic import Dim, Guard, ShapeEnv, Size, mul, parse_dim, sub, surely_nonnegative
 
 
 def _no_eval(**attrs: Any) -> Any:
@@ -134,7 +134,8 @@ class _AssumedSizes(ShapeEnv):
 
     def same(self, a: Dim, b: Dim) -> bool:
         difference = self.canonical(sub(a, b))
-        return difference == 0 or Guard("==", difference) in self.guards
+        known = (Guard("==", difference), Guard("==", mul(-1, difference)))
+        return difference == 0 or any(guard in self.guards for guard in known)
 
     def at_least(self, a: Dim, b: Dim) -> bool:
         difference = self.canonical(sub(a, b))

@@ -168,7 +168,7 @@ FMIN = elementwise(np.fmin, _FMIN, MINIMUM.vjp)
 COPYSIGN: Op = elementwise(
     np.copysign,
     "math.copysign(x, y)",
-    (lambda g, out, x, y: g * COPYSIGN(SIGN(x), y) * SIGN(x) * SIGN(x), None),
+    (lambda g, out, x, y: g * COPYSIGN(SIGN(x), y) * SIGN(x), None),
 )
 
 # Comparisons and tests.

@@ -1,0 +1,301 @@
+"""`@jitgraph.compile`: what is cached, what is captured again, what falls back, and what errors say."""
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections import namedtuple
+
+import numpy as np
+import pytest
+from support import assert_same
+
+import jitgraph
+
+
+def gelu(x, b):  # type: ignore[no-untyped-def]
+    h = x + b
+    return 0.5 * h * (1 + np.tanh(0.79788456 * (h + 0.044715 * h**3)))
+
+
+@pytest.fixture
+def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    return rng.standard_normal((6, 5)).astype("f4"), rng.standard_normal(5).astype("f4")
+
+
+def test_second_call_neither_captures_nor_compiles(pair) -> None:
+    f = jitgraph.compile(gelu)
+    first = f(*pair)
+    before = f.cache_info()
+    assert_same(f(*pair), first)
+    after = f.cache_info()
+    assert (after.captures, after.compiled, after.loaded) == (
+        before.captures,
+        before.compiled,
+        before.loaded,
+    )
+    assert after.hits == before.hits + 1
+
+
+def test_new_sizes_compile_nothing(pair) -> None:
+    f = jitgraph.compile(gelu)
+    f(*pair)
+    before = f.cache_info()
+    for n, m in ((6, 7), (2, 5), (31, 64), (5, 5)):
+        x, b = np.ones((n, m), "f4"), np.ones(m, "f4")
+        assert_same(f(x, b), gelu(x, b), atol=1e-6)
+    assert f.cache_info().captures == before.captures
+    assert f.cache_info().compiled == before.compiled
+
+
+def test_axes_of_one_and_other_dtypes_are_other_signatures(pair) -> None:
+    x, b = pair
+    f = jitgraph.compile(gelu)
+    for args in ((x, b), (x, b[:1]), (x[:1], b), (x.astype("f8"), b), (x.T.copy().T, b)):
+        assert_same(f(*args), gelu(*args), atol=1e-6)  # 1 + tanh cancels
+    assert f.cache_info().programs == 5
+
+
+def test_sizes_are_guarded_where_the_function_asks() -> None:
+    @jitgraph.compile(strict=True)
+    def halves(x):  # type: ignore[no-untyped-def]
+        return x * 2 if x.shape[0] > 10 else x * 3
+
+    assert halves(np.ones(11))[0] == 2
+    assert halves(np.ones(4))[0] == 3
+    assert halves(np.ones(50))[0] == 2
+    assert halves.cache_info().captures == 2
+
+
+def test_floats_are_arguments_and_integers_are_static(pair) -> None:
+    f = jitgraph.compile(lambda x, rate, power: x * rate**power)
+    x = pair[0]
+    for rate in (0.5, 0.25, 3.0):
+        assert_same(f(x, rate, 2), x * rate**2)
+    assert f.cache_info().captures == 1
+    f(x, 0.5, 3)
+    assert f.cache_info().captures == 2
+
+
+def test_static_argnames(pair) -> None:
+    f = jitgraph.compile(
+        lambda x, mode, scale: x * scale if mode == "up" else x, static_argnames="scale"
+    )
+    assert_same(f(pair[0], "up", 2.0), pair[0] * 2.0)
+    assert f(pair[0], mode="down", scale=2.0) is pair[0]
+    with pytest.raises(ValueError, match="no parameter 'nothing'"):
+        jitgraph.compile(lambda x: x, static_argnames=["nothing"])
+
+
+Point = namedtuple("Point", "x y")
+
+
+def test_containers_go_in_and_out(rng: np.random.Generator) -> None:
+    @jitgraph.compile(strict=True)
+    def move(point, parts, *, options=None):  # type: ignore[no-untyped-def]
+        return {"p": Point(point.x + parts[0], point.y * parts[1]["a"]), "none": options, "n": 3}
+
+    a, b, c, d = rng.standard_normal((4, 3))
+    result = move(Point(a, b), [c, {"a": d}])
+    assert isinstance(result["p"], Point) and result["none"] is None and result["n"] == 3
+    assert_same(result["p"].x, a + c)
+    assert_same(result["p"].y, b * d)
+
+
+def test_scalars_come_back_as_numpys(pair) -> None:
+    total = jitgraph.compile(lambda x: x.sum())(pair[0])
+    assert isinstance(total, np.float32)
+
+
+def test_arrays_of_the_surroundings_are_read_at_every_call() -> None:
+    weights = np.ones(3)
+    f = jitgraph.compile(lambda x: x * weights)
+    assert f(np.ones(3)).sum() == 3
+    weights[:] = 2
+    assert f(np.ones(3)).sum() == 6
+
+
+def test_tensors_give_tensors_and_one_node_on_the_tape(pair) -> None:
+    f = jitgraph.compile(gelu, strict=True)
+    x, b = (jitgraph.tensor(a, requires_grad=True) for a in pair)
+    out = f(x, b)
+    assert isinstance(out, jitgraph.Tensor) and out.grad_fn == "gelu"
+    out.sum().backward()
+    eager_x, eager_b = (jitgraph.tensor(a, requires_grad=True) for a in pair)
+    gelu(eager_x, eager_b).sum().backward()
+    np.testing.assert_allclose(x.grad.data, eager_x.grad.data, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(b.grad.data, eager_b.grad.data, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_several_outputs_and_lifted_parameters(rng: np.random.Generator) -> None:
+    w = jitgraph.tensor(rng.standard_normal((4, 3)), dtype="f8", requires_grad=True)
+
+    def function(x):  # type: ignore[no-untyped-def]
+        h = jitgraph.tanh(x @ w)
+        return h.sum(axis=0), (h * h).mean(), x.argmax()
+
+    x = jitgraph.tensor(rng.standard_normal((5, 4)), dtype="f8", requires_grad=True)
+
+    def gradients(f):  # type: ignore[no-untyped-def]
+        w.grad = x.grad = None
+        a, b, _ = f(x)
+        (a.sum() * 2 + b).backward()
+        return w.grad.data, x.grad.data
+
+    for compiled, eager in zip(
+        gradients(jitgraph.compile(function, strict=True)), gradients(function), strict=True
+    ):
+        np.testing.assert_allclose(compiled, eager, rtol=1e-12)
+
+
+def test_modes_and_options_are_checked() -> None:
+    with pytest.raises(ValueError, match="mode='fast'"):
+        jitgraph.compile(mode="fast")
+    with pytest.raises(TypeError, match="expects a function"):
+        jitgraph.compile(3)
+    f = jitgraph.compile(mode="dynamic")(lambda x: x + 1)
+    assert f(1) == 2 and f.cache_info().captures == 0
+
+
+def branch(x):  # type: ignore[no-untyped-def]
+    return x if x.sum() > 0 else -x
+
+
+def write(x):  # type: ignore[no-untyped-def]
+    y = x + 1
+    y[0] = 5
+    return y
+
+
+FALLBACKS = {
+    "branch": (branch, "branch"),
+    "write": (write, "in-place write"),
+    "library": (lambda x: np.sort(x) + 1, "np.sort"),
+    "conversion": (lambda x: x * float(x[0]), "float()"),
+    "mask": (lambda x: x[x > 0], "bool|mask|index"),
+}
+
+
+@pytest.mark.parametrize("name", FALLBACKS)
+def test_what_cannot_be_captured_runs_dynamically_and_says_so(name: str) -> None:
+    function, reason = FALLBACKS[name]
+    x = np.array([1.0, -2.0, 3.0])
+    f = jitgraph.compile(function)
+    assert_same(f(x), function(x))
+    assert_same(f(x), function(x))
+    assert f.cache_info().fallbacks == 2 and f.cache_info().captures == 0
+    assert "dynamic mode" in f.explain(x) and "test_compile.py" in f.explain(x)
+    with pytest.raises(jitgraph.CaptureError, match="test_compile.py"):
+        jitgraph.compile(function, strict=True)(x)
+
+
+def test_fallbacks_can_be_seen_as_they_happen(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("JITGRAPH_LOG", "fallbacks")
+    jitgraph.compile(branch)(np.ones(3))
+    assert "branch runs in dynamic mode" in capsys.readouterr().err
+
+
+ERRORS = {
+    "broadcast": (
+        lambda x, y: x + y,
+        (np.ones((3, 4)), np.ones(5)),
+        ValueError,
+        r"add: .*\(3, 4\).*\(5,\)",
+    ),
+    "matmul": (lambda x, y: x @ y, (np.ones((3, 4)), np.ones((3, 4))), ValueError, "matmul"),
+    "reshape": (lambda x: x.reshape(4, 2), (np.ones(9),), ValueError, "reshape"),
+    "axis": (lambda x: x.sum(axis=2), (np.ones((3, 4)),), ValueError, "axis 2"),
+    "index": (lambda x: x[7] * 2, (np.ones(3),), IndexError, "index 7"),
+    "dtype": (lambda x: ~x, (np.ones(3),), TypeError, "invert"),
+    "overflow": (lambda x: x + 300, (np.ones(3, "u1"),), OverflowError, "300"),
+    "objects": (lambda x: x + 1, (np.array([1, "a"], dtype=object),), TypeError, "object"),
+    "complex": (lambda x: x + 1, (np.ones(3, complex),), TypeError, "complex"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_bad_input_raises_numpys_class_and_leaves_nothing_behind(name: str) -> None:
+    function, args, kind, message = ERRORS[name]
+    f = jitgraph.compile(function)
+    with pytest.raises(kind, match=message):
+        f(*args)
+    assert f.cache_info().programs == 0
+    good = [np.ones((4, 4), "i4")] * len(args)
+    if name not in ("index", "axis", "reshape", "overflow"):
+        assert_same(f(*good), function(*good))
+
+
+def test_errors_name_the_users_line() -> None:
+    with pytest.raises(jitgraph.ShapeError, match=r"test_compile\.py:\d+"):
+        jitgraph.compile(lambda x, y: x * y)(np.ones(3), np.ones(4))
+
+
+def test_wrong_argument_counts() -> None:
+    f = jitgraph.compile(gelu)
+    with pytest.raises(TypeError, match=r"gelu\(\): missing a required argument: 'b'"):
+        f(np.ones(3))
+    with pytest.raises(TypeError, match="too many"):
+        f(1, 2, 3)
+
+
+def test_methods_can_be_compiled() -> None:
+    class Scale:
+        factor = 3.0
+
+        @jitgraph.compile
+        def __call__(self, x):  # type: ignore[no-untyped-def]
+            return x * self.factor
+
+    assert Scale()(np.ones(2))[0] == 3
+
+
+def test_the_same_output_twice_is_two_arrays() -> None:
+    a, b = jitgraph.compile(lambda x: (x + 1, x + 1))(np.ones(3))
+    assert not np.shares_memory(a, b)
+
+
+def test_precise_sums_in_float64() -> None:
+    x = np.full(1 << 20, 0.1, "f4")
+    exact = float(x[0]) * len(x)
+    assert abs(jitgraph.compile(lambda x: x.sum(), precise=True)(x) - exact) <= 0.5 * np.spacing(
+        np.float32(exact)
+    )
+
+
+def test_threads_give_the_same_result(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((700, 500))
+    softmax = jitgraph.functions.softmax
+    assert_same(jitgraph.compile(softmax)(x), jitgraph.compile(softmax, parallel=False)(x), ulps=0)
+
+
+SCRIPT = """
+    import numpy as np, sys, jitgraph
+    assert "numba" not in sys.modules and "llvmlite" not in sys.modules
+
+    @jitgraph.compile
+    def f(x, b):
+        return np.tanh(x + b).sum(axis=1)
+
+    x = np.arange(12.0).reshape(3, 4) / 10
+    np.testing.assert_allclose(f(x, x[0]), np.tanh(x + x[0]).sum(axis=1), rtol=1e-14)
+    info = f.cache_info()
+    print(info.compiled, info.loaded, "numba" in sys.modules)
+"""
+
+
+def test_a_second_process_starts_from_machine_code_on_disk(tmp_path) -> None:
+    environment = {**os.environ, "JITGRAPH_CACHE_DIR": str(tmp_path / "cache")}
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(SCRIPT))
+
+    def run() -> str:
+        return subprocess.run(
+            [sys.executable, script], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    assert run().split() == ["1", "0", "True"]
+    assert run().split() == ["0", "1", "False"]
+    for path in (tmp_path / "cache").glob("*.kernel"):  # a torn file is compiled anew
+        path.write_bytes(path.read_bytes()[:-100])
+    assert run().split() == ["1", "0", "True"]
+    assert (tmp_path / "cache").stat().st_mode & 0o777 == 0o700
