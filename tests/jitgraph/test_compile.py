@@ -8,9 +8,9 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
-from support import assert_same
 
 import jitgraph
+from support import assert_same
 
 
 def gelu(x, b):  # type: ignore[no-untyped-def]

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from support import directional
 
 import jitgraph
 from jitgraph.ops import UFUNCS
+from support import directional
 
 DOMAINS = {
     "arcsin": (-0.9, 0.9), "arccos": (-0.9, 0.9), "arctanh": (-0.9, 0.9), "arccosh": (1.1, 4),
