@@ -1,7 +1,8 @@
 """`jitgraph bench`: jitgraph, NumPy and installed peers on the same work.
 
-Each peer runs in a process of its own.  Rounds are interleaved (one round of each peer, then the next), so that what else
-the machine does meets all of them; the best call counts.  Results are checked against float64 NumPy.
+Each peer runs in a process of its own.  Rounds are interleaved (one round of each peer, then the
+next), so that what else the machine does meets all of them; the best call counts.  Results are
+checked against float64 NumPy.
 """
 
 from __future__ import annotations
@@ -34,8 +35,12 @@ class Peer:
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", name],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
 
     def ask(self, workload: str) -> dict[str, Any]:
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -108,7 +113,7 @@ def first_calls(names: Sequence[str]) -> dict[str, list[float]]:
 
 
 def rows(results: Results, names: Sequence[str]) -> list[list[str]]:
-    """A row per workload: each peer's time, and how far ahead of the best other peer jitgraph is."""
+    """A row per workload: each peer's time, and jitgraph's lead over the best of the others."""
     table = []
     for workload, answers in results.items():
         seconds = {p: a["seconds"] for p, a in answers.items() if "seconds" in a}

@@ -1,4 +1,4 @@
-"""How each peer runs a workload: its inputs, its compiled callable, and its result as a NumPy array."""
+"""How each peer runs a workload: its inputs and its compiled callable."""
 
 from __future__ import annotations
 
@@ -53,8 +53,9 @@ def _torch(work: Workload, inputs: tuple[np.ndarray, ...]) -> Call:
     import torch
 
     xp = SimpleNamespace(
-        tanh=torch.tanh, exp=torch.exp, sqrt=torch.sqrt, abs=torch.abs, where=torch.where, log=torch.log,
-        sum=torch.sum, mean=torch.mean, argmin=lambda x, axis: torch.argmin(x, dim=axis),
+        tanh=torch.tanh, exp=torch.exp, sqrt=torch.sqrt, abs=torch.abs, where=torch.where,
+        log=torch.log, sum=torch.sum, mean=torch.mean,
+        argmin=lambda x, axis: torch.argmin(x, dim=axis),
         max=lambda x, axis, keepdims: torch.amax(x, dim=axis, keepdim=keepdims),
     )  # fmt: skip
     tensors = [torch.from_numpy(a) for a in inputs]
@@ -117,9 +118,8 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
         for i in numba.prange(x.shape[0]):
             for j in range(x.shape[1]):
                 h = x[i, j] + b[j]
-                out[i, j] = (
-                    f4(0.5) * h * (f4(1) + math.tanh(f4(0.79788456) * (h + f4(0.044715) * h**3)))
-                )
+                t = math.tanh(f4(0.79788456) * (h + f4(0.044715) * h**3))
+                out[i, j] = f4(0.5) * h * (f4(1) + t)
         return out
 
     @parallel
@@ -178,6 +178,6 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
         return a * b + f4(1)
 
     return {
-        "gelu": gelu, "softmax": softmax, "layernorm": layernorm, "stencil": stencil, "kmeans": kmeans,
-        "tiny": tiny,
+        "gelu": gelu, "softmax": softmax, "layernorm": layernorm, "stencil": stencil,
+        "kmeans": kmeans, "tiny": tiny,
     }  # fmt: skip

@@ -1,7 +1,7 @@
-"""One peer in a process of its own: reads the names of workloads from standard input, answers with timings.
+"""One peer in a process of its own: reads names of workloads, answers with timings.
 
-A request is a line with a workload's name; the answer is a line of JSON: seconds a call (best of a round), seconds of the
-first call, and the error against float64 NumPy.
+A request is a line with a workload's name; the answer is a line of JSON: seconds a call (best of a
+round), seconds of the first call, and the error against float64 NumPy.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class _Prepared:
 
 
 def _error(work: Workload, inputs: tuple[np.ndarray, ...], result: np.ndarray) -> float:
-    """Largest difference from float64 NumPy relative to its largest value; for positions, the share that differ."""
+    """Largest difference from float64 NumPy over its largest value; of positions, the share."""
     exact = work.function(np, *[a.astype("f8") for a in inputs])
     if exact.dtype.kind == "i":
         return float(np.mean(exact != result))

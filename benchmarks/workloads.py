@@ -1,4 +1,4 @@
-"""The work that is timed: plain NumPy functions with inputs, written over a namespace `xp` for peers that need their own."""
+"""The work that is timed: functions with inputs, over a namespace `xp` for peers with their own."""
 
 from __future__ import annotations
 

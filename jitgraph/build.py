@@ -77,7 +77,7 @@ class _Builder:
         parameters = ", ".join([*[self.names[i] for i in self.graph.inputs], "sizes"])
         head = [f"def program({parameters}):"]
         if self.sizes:
-            head.append(f"{INDENT}{', '.join(f's{k}' for k in range(self.sizes))}, = sizes")
+            head.append(f"{INDENT}{_tuple([f's{k}' for k in range(self.sizes)])} = sizes")
         return ProgramSource("\n".join(head + self.lines) + "\n", tuple(self.kernels))
 
     def _emit(self, line: str) -> None:
@@ -112,15 +112,14 @@ class _Builder:
         for node in group.outputs:
             shape = _literal(node.spec.shape)
             self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
-        arrays = "".join(f"{self.names[n]}, " for n in lowered.buffers)
+        arrays = _tuple([self.names[n] for n in lowered.buffers])
         kernel = lowered.kernel
         sizes = [str(lowered.sizes[s]) for s in kernel.sizes]
         for node, buffer in zip(lowered.buffers, kernel.buffers, strict=True):
             if buffer.layout == "A":
                 sizes += [f"{self.names[node]}.strides[{k}]" for k in range(len(buffer.shape))]
-        numbers = "".join(f"{s}, " for s in sizes)
         elements = _product_text(group.domain)
-        self._emit(f"{kernel.name}(({arrays}), ({numbers}), {lowered.extent}, {elements})")
+        self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {elements})")
         source = self._print(lowered, description(group))
         self.kernels.append(source)
 
@@ -156,7 +155,7 @@ class _Builder:
                     value += ".copy()"
             returned.add(node)
             values.append(value)
-        self._emit(f"return ({''.join(f'{v}, ' for v in values)})")
+        self._emit(f"return {_tuple(values)}")
 
 
 def description(group: Group) -> str:
@@ -167,14 +166,17 @@ def description(group: Group) -> str:
     return "\n".join(f"{where}  {', '.join(ops)}" for where, ops in by_line.items())
 
 
+def _tuple(items: list[str]) -> str:
+    return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
 def _literal(value: Any) -> str:
     if isinstance(value, tuple):
-        inner = ", ".join(map(_literal, value))
-        return f"({inner},)" if len(value) == 1 else f"({inner})"
+        return _tuple(list(map(_literal, value)))
     if isinstance(value, np.dtype):
         return value.name
     return str(value) if isinstance(value, Size) else repr(value)
 
 
 def _product_text(domain: tuple[Any, ...]) -> str:
-    return "*".join(f"({d})" if isinstance(d, Size) else str(d) for d in domain) or "1"
+    return "*".join(f"({d})" if " " in str(d) else str(d) for d in domain) or "1"

@@ -67,3 +67,7 @@ def _cache(action: str) -> int:
     size = sum(p.stat().st_size for p in files)
     print(f"{store.folder()}: {len(files)} files, {size / 1e6:.1f} MB")
     return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

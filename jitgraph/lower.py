@@ -17,7 +17,9 @@ the number of reductions it has to wait for, one after the other:
 
 from __future__ import annotations
 
+import builtins
 import keyword
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,17 +28,29 @@ import numpy as np
 
 from jitgraph_codegen import loop_ir as ir
 from jitgraph_codegen.passes import optimise
+from jitgraph_codegen.printing import DTYPES
 
 from .affine import Affine, Index
 from .fuse import Group, domain_of, external_inputs, follow, reads, result_place
 from .graph import CONSTANT, INPUT, SIZE, Node
-from .ops import Kind
+from .ops import TABLE, Kind
 from .ops import elementwise as ew
 from .ops.elementwise import POLYNOMIAL
 from .symbolic import Dim, product
 
 LOOP_NAMES = "ijklpqruvw"
-RESERVED = frozenset(LOOP_NAMES) | {"lo", "hi", "np", "math", "njit", "out"}
+_CALLED = {
+    name
+    for op in TABLE.values()
+    if op.loop
+    for text in (op.loop.default, *op.loop.by_kind.values())
+    for name in re.findall(r"[A-Za-z_]\w*", text)
+}
+RESERVED = (
+    frozenset(LOOP_NAMES)
+    | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
+    | {"add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
+) - {"x", "y", "z"}
 LARGEST_POWER = 4  # integer exponents up to here are multiplied out
 
 
@@ -394,8 +408,6 @@ def _is_one(dim: Dim) -> bool:
 
 
 def _letters(template: str) -> set[str]:
-    import re
-
     return {
         name for name in re.findall(r"[A-Za-z_][A-Za-z_0-9.]*", template) if name in ("x", "y", "z")
     }

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
 from .loop_ir import (
     INDEX,
+    Accumulate,
+    Apply,
     Buffer,
     Cast,
     Const,
@@ -43,10 +46,19 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def inline_lets(kernel: Kernel) -> Kernel:
     """Write a scalar where it is used, if that is once, in the same block, and stays readable."""
-    uses = Counter(
-        e.name for top in expressions(kernel.body) for e in walk(top) if isinstance(e, Var)
-    )
+    uses = Counter(name for top in expressions(kernel.body) for name in _mentions(top))
     return replace(kernel, body=_inlined(kernel.body, uses))
+
+
+def _mentions(expr: Expr) -> Iterator[str]:
+    """Variables as often as the printed expression shows them: `x * x` shows its operand twice."""
+    if isinstance(expr, Var):
+        yield expr.name
+    for position, child in enumerate(children(expr)):
+        letter = "xyz"[position] if isinstance(expr, Apply) else ""
+        times = len(re.findall(rf"\b{letter}\b", expr.template)) if isinstance(expr, Apply) else 1
+        for _ in range(times):
+            yield from _mentions(child)
 
 
 def _inlined(body: tuple[Stmt, ...], uses: Counter[str]) -> tuple[Stmt, ...]:
@@ -74,8 +86,13 @@ def _belongs_inline(let: Let, uses: Counter[str], rest: tuple[Stmt, ...]) -> boo
     """A use in an inner loop would be repeated at each step, one after a store might see it."""
     if isinstance(let.value, (Const, Var)):
         return uses[let.name] <= 1
+    following = rest[0] if rest else None
+    if isinstance(following, (Store, Accumulate)) and following.value == Var(
+        let.name, let.value.dtype
+    ):
+        return uses[let.name] == 1
     operations = sum(not isinstance(e, (Var, Const, Load)) for e in walk(let.value))
-    if uses[let.name] != 1 or operations > LONGEST_INLINE:
+    if uses[let.name] > 1 or operations > LONGEST_INLINE:
         return False
     for stmt in rest:
         if isinstance(stmt, (For, Range)):

@@ -1,6 +1,7 @@
-"""`@jitgraph.compile`: what is cached, what is captured again, what falls back, and what errors say."""
+"""`@jitgraph.compile`: what is cached, captured again, falls back, and what errors say."""
 
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -170,9 +171,9 @@ def write(x):  # type: ignore[no-untyped-def]
 FALLBACKS = {
     "branch": (branch, "branch"),
     "write": (write, "in-place write"),
-    "library": (lambda x: np.sort(x) + 1, "np.sort"),
-    "conversion": (lambda x: x * float(x[0]), "float()"),
-    "mask": (lambda x: x[x > 0], "bool|mask|index"),
+    "library": (lambda x: np.sort(x) + 1, r"np\.sort"),
+    "conversion": (lambda x: x * float(x[0]), r"float\(\)"),
+    "mask": (lambda x: x[x > 0], "indexing"),
 }
 
 
@@ -185,7 +186,8 @@ def test_what_cannot_be_captured_runs_dynamically_and_says_so(name: str) -> None
     assert_same(f(x), function(x))
     assert f.cache_info().fallbacks == 2 and f.cache_info().captures == 0
     assert "dynamic mode" in f.explain(x) and "test_compile.py" in f.explain(x)
-    with pytest.raises(jitgraph.CaptureError, match="test_compile.py"):
+    assert re.search(reason, f.explain(x))
+    with pytest.raises(jitgraph.CaptureError, match=r"test_compile\.py"):
         jitgraph.compile(function, strict=True)(x)
 
 

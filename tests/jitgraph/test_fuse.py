@@ -1,0 +1,67 @@
+"""Fusion: what becomes one kernel, what does not, and that `explain` says why."""
+
+import numpy as np
+import pytest
+
+import jitgraph
+
+
+def steps(function, *args) -> list[str]:  # type: ignore[no-untyped-def]
+    """The program's steps: "kernel", or the name of the library call."""
+    text = jitgraph.compile(function, strict=True).explain(*args)
+    lines = [line.split() for line in text.splitlines()]
+    return ["kernel" if w[0] == "kernel" else w[1] for w in lines if w[0] in ("kernel", "NumPy")]
+
+
+X = np.ones((6, 5), "f4")
+W = np.ones((5, 4), "f4")
+
+
+def standardise(x):  # type: ignore[no-untyped-def]
+    return (x - x.mean(axis=0)) / x.std(axis=0)
+
+
+ONE_KERNEL = {
+    "elementwise": lambda x: np.tanh(x * 2) + np.where(x > 0, x, 0) ** 2,
+    "broadcast": lambda x: x + x[0] * 2 + x[:, :1],
+    "stencil": lambda x: x[1:-1] * 2 - x[:-2] - x[2:],
+    "stencil_of_a_computed_value": lambda x: (x * 2)[1:] - (x * 2)[:-1],
+    "transposed": lambda x: np.exp(x.T * 2 + 1).T + x,
+    "softmax": lambda x: jitgraph.softmax(x),
+    "layernorm": lambda x: (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True),
+    "columns": standardise,
+    "two_reductions": lambda x: x.max(axis=1) - x.min(axis=1),
+    "two_outputs": lambda x: (lambda h: (h, h.sum(axis=1)))(np.exp(x)),
+    "row_then_elements": lambda x: (x * x).sum(axis=1) ** 0.5 + 1,
+}
+
+
+@pytest.mark.parametrize("name", ONE_KERNEL)
+def test_one_kernel(name: str) -> None:
+    assert steps(ONE_KERNEL[name], X) == ["kernel"]
+
+
+def test_library_calls_split_kernels() -> None:
+    assert steps(lambda x, w: np.tanh(x * 2) @ w + 1, X, W) == ["kernel", "matmul", "kernel"]
+    assert steps(lambda x, w: (x @ w).sum(), X, W) == ["matmul", "kernel"]
+
+
+def test_a_whole_reduction_ends_its_kernel() -> None:
+    """Dividing by a total would have to run after it on one thread."""
+    assert steps(lambda x: x / x.sum(), X) == ["kernel", "kernel"]
+
+
+def test_refusals_are_explained() -> None:
+    text = jitgraph.compile(lambda x: x.sum(axis=0) / (x * 2).sum(), strict=True).explain(X)
+    assert "not fused: " in text and "test_fuse.py" in text
+
+
+def test_no_step_between_members_of_a_kernel_depends_on_it() -> None:
+    """a -> matmul -> b with a -> b must not become one kernel of a and b."""
+
+    def function(x):  # type: ignore[no-untyped-def]
+        a = x * 2
+        return a + a @ np.ones((5, 5), "f4")
+
+    assert steps(function, X) == ["kernel", "matmul", "kernel"]
+    np.testing.assert_allclose(jitgraph.compile(function)(X), function(X))
