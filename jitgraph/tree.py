@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 
@@ -18,6 +19,13 @@ class Tree:
     kind: type | None  # None for a leaf
     keys: tuple[Hashable, ...] = ()
     children: tuple[Tree, ...] = ()
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.kind, self.keys, self.children))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def unflatten(self, leaves: list[Any]) -> Any:
         return self._build(iter(leaves))

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 from .loop_ir import (
     INDEX,
-    Accumulate,
     Apply,
     Buffer,
     Cast,
@@ -30,7 +29,7 @@ from .loop_ir import (
     rebuild,
 )
 
-LONGEST_INLINE = 6  # operations in one printed expression
+LONGEST_INLINE = 7  # operations in one printed expression
 
 
 def optimise(kernel: Kernel) -> Kernel:
@@ -62,18 +61,26 @@ def _mentions(expr: Expr) -> Iterator[str]:
 
 
 def _inlined(body: tuple[Stmt, ...], uses: Counter[str]) -> tuple[Stmt, ...]:
-    values: dict[str, Expr] = {}
+    values: dict[str, Expr] = {}  # scalars that wait for their use
+    kept: list[Stmt] = []
+    room = 0  # operations that still fit on the line being written
 
     def change(expr: Expr) -> Expr:
-        if isinstance(expr, Var) and expr.name in values:
-            return values.pop(expr.name)
-        return rebuild(expr, change)
+        nonlocal room
+        if not isinstance(expr, Var) or expr.name not in values:
+            return rebuild(expr, change)
+        value = values.pop(expr.name)
+        if _operations(value) > room:
+            kept.append(Let(expr.name, value))
+            return expr
+        room -= _operations(value)
+        return value
 
-    kept: list[Stmt] = []
     for position, stmt in enumerate(body):
         if isinstance(stmt, (For, Range)):
             kept.append(replace(stmt, body=_inlined(stmt.body, uses)))
             continue
+        room = LONGEST_INLINE - sum(map(_operations, expressions((stmt,))))
         (changed,) = map_expressions((stmt,), change)
         if isinstance(changed, Let) and _belongs_inline(changed, uses, body[position + 1 :]):
             values[changed.name] = changed.value
@@ -82,17 +89,15 @@ def _inlined(body: tuple[Stmt, ...], uses: Counter[str]) -> tuple[Stmt, ...]:
     return tuple(kept)
 
 
+def _operations(expr: Expr) -> int:
+    return sum(not isinstance(e, (Var, Const, Load)) for e in walk(expr))
+
+
 def _belongs_inline(let: Let, uses: Counter[str], rest: tuple[Stmt, ...]) -> bool:
     """A use in an inner loop would be repeated at each step, one after a store might see it."""
     if isinstance(let.value, (Const, Var)):
         return uses[let.name] <= 1
-    following = rest[0] if rest else None
-    if isinstance(following, (Store, Accumulate)) and following.value == Var(
-        let.name, let.value.dtype
-    ):
-        return uses[let.name] == 1
-    operations = sum(not isinstance(e, (Var, Const, Load)) for e in walk(let.value))
-    if uses[let.name] > 1 or operations > LONGEST_INLINE:
+    if uses[let.name] > 1:
         return False
     for stmt in rest:
         if isinstance(stmt, (For, Range)):

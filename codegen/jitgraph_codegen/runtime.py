@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .array_memory import address
 from .machine_code import MachineCode
 
 PARALLEL_ELEMENTS = 1 << 16  # below this a launch costs more than it gains
@@ -120,7 +121,7 @@ class LoadedKernel:
         extent: int,
         elements: int,
     ) -> None:
-        buffers = self._buffers(*[a.ctypes.data for a in arrays])
+        buffers = self._buffers(*map(address, arrays))
         numbers = self._sizes(*sizes)
         parts = _parts(extent, elements) if self.parallel else 1
         if parts == 1:

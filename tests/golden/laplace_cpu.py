@@ -13,7 +13,8 @@ def laplace_0(x, out, n3, lo, hi):
     for i in range(lo, hi):
         assume(i >= 0)
         for j in range(n3):
-            t6 = x[i + 1, j] + x[i + 1, j + 2] + x[i, j + 1] + x[i + 2, j + 1]
+            t5 = x[i + 2, j + 1]
+            t6 = x[i + 1, j] + x[i + 1, j + 2] + x[i, j + 1] + t5
             out[i, j] = float32(0.25) * t6
 
 
