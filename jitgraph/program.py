@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,6 @@ from .rewrite import simplify
 from .symbolic import Guard, SymbolicInt, evaluate
 from .tensor import Tensor, record
 from .tree import Tree
-from .version import __version__
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def program_of(
     layouts: "C" or "A" for each input by name; sizes: how many size arguments a call brings.
     """
     text = f"{graph}\n{sorted(layouts.items())} {sizes} {options}"
-    key = store.key("program", runtime.VERSION, text, _fingerprint())
+    key = store.key("program", text, _generator(), runtime.generator())
     found = store.read(key, "program")
     if found is not None:
         return runtime.ProgramSource.from_json(found[1])
@@ -201,8 +201,10 @@ def program_of(
     return source
 
 
-def _fingerprint() -> str:
-    return f"jitgraph {__version__} numpy {np.__version__}"
+@cache
+def _generator() -> str:
+    """What programs depend on besides their graph: NumPy, and the front end's own source."""
+    return store.key(np.__version__, store.fingerprint(Path(__file__).parent, ("*.py", "ops/*.py")))
 
 
 def _library_operations() -> dict[str, Callable[..., Any]]:

@@ -14,6 +14,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,11 @@ from .machine_code import MachineCode, machine_name
 from .runtime import LoadedKernel
 from .source import KernelSource
 
-VERSION = "1"  # of the generated code's conventions; part of every key
+
+@cache
+def generator() -> str:
+    """What the text of programs and kernels depends on: the back end's own source."""
+    return store.fingerprint(Path(__file__).parent, ("*.py",))
 
 
 @dataclass(frozen=True)
@@ -55,15 +61,18 @@ counters = Counters()
 _loaded: dict[str, MachineCode] = {}
 
 
+@cache
 def _compiler() -> str:
+    """What machine code depends on besides a kernel's text: compiler and library functions."""
     from importlib.metadata import version
 
-    return f"numba {version('numba')} numpy {np.__version__}"
+    functions = store.fingerprint(Path(__file__).parent, ("*_math.py", "numba_compile.py"))
+    return f"numba {version('numba')} numpy {np.__version__} {functions}"
 
 
 def machine_code(kernel: KernelSource) -> MachineCode:
     """The kernel's code: from memory, from disk, or compiled now and kept in both."""
-    key = store.key("kernel", VERSION, kernel.entry, machine_name(), _compiler())
+    key = store.key("kernel", kernel.entry, machine_name(), _compiler())
     if key in _loaded:
         counters.shared += 1
         return _loaded[key]

@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,12 @@ def key(*parts: str) -> str:
         digest.update(len(data).to_bytes(8, "little"))
         digest.update(data)
     return digest.hexdigest()
+
+
+def fingerprint(folder: Path, patterns: Sequence[str]) -> str:
+    """The content hash of source files: what they generate may change when they do."""
+    files = sorted({path for pattern in patterns for path in folder.glob(pattern)})
+    return key(*[path.read_text(encoding="utf-8") for path in files])
 
 
 def read(name: str, kind: str) -> tuple[dict[str, Any], bytes] | None:

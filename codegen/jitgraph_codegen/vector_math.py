@@ -1,11 +1,12 @@
 """Elementary functions that LLVM's loop vectoriser turns into full SIMD code.
 
 Each public function is an ordinary Python function (NumPy does the work when it is called from the
-interpreter) which Numba lowers to straight-line LLVM IR: no branch, no call, no table, hence a loop
-around it vectorises.  Numba adds the ``fastmath`` flags of a kernel to operations without any, so
-the formulas give each its own: ``contract`` where a product and a sum may fuse into one FMA (it is
-all the same if not), and ``arcp``, which means nothing outside a division, elsewhere.  Calls
-of intrinsics get the flags regardless: kernels should ask for ``contract`` at most.
+interpreter) which Numba lowers to straight-line LLVM IR: no branch and no call, hence a loop around
+it vectorises; only sin, cos and tan load numbers, from constant tables.
+
+Numba adds the ``fastmath`` flags of a kernel to operations without any, so every operation of the
+formulas carries its own: ``contract`` where a product and a sum may fuse into one FMA (nothing relies
+on that it does), and ``arcp``, which means nothing outside a division, on what must stay as it is.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def _numbers(text: str) -> tuple[float, ...]:
 class Real:
     """A floating-point format and the constants that the formulas take in it.
 
-    Constants named ``_HI`` end in enough zero bits for their product with any exponent (or, for pi,
-    with a quotient below 2**20) to be exact.  Polynomials start from the highest power.
+    The first part of a constant in two ends in enough zero bits for its product with any exponent
+    to be exact.  Polynomials start from the highest power.
     """
 
     type: ir.Type
@@ -197,8 +198,7 @@ SINGLE = Real(
     ),
 )
 
-PI = (3.1415926534682512, 1.2154201012607932e-10, 4.044532497591901e-21)
-HALF_PI = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487959506e-21)
+PI_ERROR = 1.2246467991473532e-16  # pi - math.pi
 # (atanh(s)/s - 1 - z/3) / z**2 over z = s**2; abs(s) <= 3 - sqrt(8)
 LOG_SERIES = _numbers(
     """
@@ -207,9 +207,17 @@ LOG_SERIES = _numbers(
     """
 )
 THIRD = (0.3333333333333333, 1.850371707708594e-17)
-# Beyond this magnitude, sin, cos and tan give NaN.  float32 is within 2 ULP up to 2**30, float64 up
-# to 2**22 (both up to 2**20 without FMA); from there on, float64 is within 2**-52.
-ANGLE_LIMIT = 2.0**33
+TINY_ANGLE = 2.0**-27  # below, sin(x) and tan(x) are x, and cos(x) is 1
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Constants that a formula looks up; a module has one copy of them."""
+
+    name: str
+    type: ir.Type
+    numbers: Sequence[float]
+
 
 Operator = Callable[["Value", "Value | float"], "Value"]
 
@@ -315,6 +323,22 @@ class Value:
         if self.real is real:
             return self
         return self._wrap(self.builder.fptrunc(self.ir, real.type))
+
+    def entry_of(self, table: Table) -> Value:
+        """The table's number at this index, which must be within its bounds."""
+        module = self.builder.module
+        kind = ir.ArrayType(table.type, len(table.numbers))
+        variable = module.globals.get(table.name)
+        if variable is None:
+            variable = ir.GlobalVariable(module, kind, table.name)
+            variable.linkage, variable.global_constant, variable.unnamed_addr = (
+                "private",
+                True,
+                True,
+            )
+            variable.initializer = ir.Constant(kind, table.numbers)
+        address = self.builder.gep(variable, [self.constant(0).ir, self.ir], inbounds=True)
+        return self._wrap(self.builder.load(address))
 
     def polynomial(self, coefficients: Sequence[float]) -> Value:
         total = self.constant(coefficients[0])
@@ -471,27 +495,113 @@ def _log_of_base(base: int) -> Callable[[Value], Value]:
     return formula
 
 
-def _reduce_angle(
-    x: Value, period: tuple[float, float, float], shift: float = 0.0
-) -> tuple[Value, Value, Value | None]:
-    """n, r and the error of r in ``x = (n - shift) * period + r`` with abs(r) <= period / 2.
+def _inverse_pi(precision: int) -> int:
+    """``2**precision / pi``, rounded down, with Machin's formula for pi."""
+    one = 1 << (precision + 64)
 
-    Single precision takes double precision and two parts of pi: it bears larger x.
+    def arctan_of_inverse(n: int) -> int:
+        total, power, k = 0, one // n, 1
+        while power:
+            total, power, k = total + power // k, -power // (n * n), k + 2
+        return total
+
+    pi = 4 * (4 * arctan_of_inverse(5) - arctan_of_inverse(239))
+    return (one << precision) // pi
+
+
+INVERSE_PI = _inverse_pi(1300)
+
+
+def _turns(exponent: int) -> int:
+    """``2**exponent / pi`` modulo 2, times 2**300."""
+    return (INVERSE_PI >> (1000 - exponent)) % 2**301
+
+
+def _single_turns() -> Table:
+    """For each exponent of x, 1/pi less a number whose product with x is an even integer.
+
+    It has two parts: the first is of 29 bits, so that its product with x is exact.
     """
-    wide = x.double()
-    high, middle, low = period
-    k, n = _nearest(wide * (1.0 / (high + middle)) + shift)
+    numbers = []
+    for biased in range(2 * SINGLE.bias + 2):
+        exponent = max(biased, 1) - SINGLE.bias - SINGLE.mantissa
+        turns = _turns(exponent)
+        drop = turns.bit_length() - 29
+        high = ((turns >> drop - 1) + 1 >> 1) << drop
+        scale = 2.0 ** (-exponent - 150) * 2.0**-150
+        numbers += [high * scale, (turns - high) * scale]
+    return Table("turns.single", DOUBLE.type, numbers)
+
+
+def _double_turns() -> tuple[Table, Table]:
+    """For each exponent of x from that of TINY_ANGLE on, 1/pi times its last bit, modulo 2.
+
+    It has three parts: an integer that counts 2**-63, whose product with the significand of x wraps
+    around as it should, and the rest in two numbers, times 2**52.
+    """
+    integers, rests = [], []
+    for biased in range(TINY_EXPONENT, 2 * DOUBLE.bias + 1):
+        turns = _turns(biased - DOUBLE.bias - DOUBLE.mantissa)
+        integer = (turns >> 236) + 1 >> 1
+        rest = turns - (integer << 237)
+        high = int(float(rest))
+        integers.append(integer % 2**64)
+        rests += [high * 2.0**-248, (rest - high) * 2.0**-248]
+    integers.append(0)
+    rests += [math.nan, math.nan]
+    return Table("turns.double", DOUBLE.integer, integers), Table("rest.double", DOUBLE.type, rests)
+
+
+TINY_EXPONENT = _pattern(DOUBLE, TINY_ANGLE) >> DOUBLE.mantissa
+SINGLE_TURNS, DOUBLE_TURNS = _single_turns(), _double_turns()
+
+
+def _reduce_single(x: Value, divisor: int, shift: float) -> tuple[Value, Value, None]:
+    row = (x.bits() >> SINGLE.mantissa) << 1
+    turns = x.double() * divisor
+    first, second = row.entry_of(SINGLE_TURNS), (row | 1).entry_of(SINGLE_TURNS)
+    exact = turns * first
+    k, n = _nearest(turns * second + exact + shift)
     k = k - shift
-    part, tail = wide - k * high, k * middle
-    if x.real is SINGLE:
-        return n, part - tail, None
-    r, error = _two_sum(part, -tail)
-    total = r - k * low
-    return n, total, ((r - total) - k * low) + error
+    return n, ((exact - k) + turns * second) * (math.pi / divisor), None
 
 
-def _within_limit(x: Value, y: Value) -> Value:
-    return y.where(x.magnitude() <= ANGLE_LIMIT, math.nan)
+def _reduce_double(x: Value, divisor: int, shift: float) -> tuple[Value, Value, Value]:
+    bits = x.constant(TINY_ANGLE).where(x < TINY_ANGLE, x).bits()
+    row = (bits >> DOUBLE.mantissa) - TINY_EXPONENT
+    fraction = bits & ((1 << DOUBLE.mantissa) - 1)
+    integers, rests = DOUBLE_TURNS
+    # As integers that wrap around at two periods, hence exactly, and with half a period too much:
+    product = (fraction | 1 << DOUBLE.mantissa) * row.entry_of(integers)
+    position = product * divisor + (int((shift + 0.5) * 2**63) % 2**64)
+    n, part = position >> 63, position << 1
+    high = ((part >> 32) | _pattern(DOUBLE, 2.0**20)).float_from_bits() - (2.0**20 + 0.5)
+    low = ((part & 0xFFFFFFFF) | _pattern(DOUBLE, 2.0**-12)).float_from_bits() - 2.0**-12
+
+    significand = (fraction | _pattern(DOUBLE, divisor)).float_from_bits()
+    first, second = (row << 1).entry_of(rests), ((row << 1) | 1).entry_of(rests)
+    rest, rest_error = _two_product(significand, first)
+    low, low_error = _two_sum(low, rest)
+    high, high_error = _two_sum(high, low)
+    low = high_error + (low_error + (rest_error + significand * second))
+    turns = high + low
+    turns_error = (high - turns) + low
+
+    pi = math.pi / divisor
+    r, r_error = _two_product(turns, turns.constant(pi))
+    r_error = r_error + (turns_error * pi + turns * (PI_ERROR / divisor))
+    total = r + r_error
+    return n, total, (r - total) + r_error
+
+
+def _reduce_angle(x: Value, divisor: int, shift: float = 0.0) -> tuple[Value, Value, Value | None]:
+    """n, r and the error of r in ``x = (n - shift) * pi / divisor + r``, where x >= 0.
+
+    This is Payne and Hanek's reduction: abs(r) is hardly more than half a period for any x, and
+    only the last bit of n counts.  r is in double precision, NaN for an infinite x.
+    """
+    reduce = _reduce_double if x.real is DOUBLE else _reduce_single
+    return reduce(x, divisor, shift)
 
 
 def _sin_of_small(real: Real, r: Value, error: Value | None) -> Value:
@@ -500,23 +610,33 @@ def _sin_of_small(real: Real, r: Value, error: Value | None) -> Value:
     return r + (rest if error is None else rest + error * (1.0 - 0.5 * z))
 
 
+def _odd(formula: Callable[[Value], Value]) -> Callable[[Value], Value]:
+    """An odd function that is about x at a small x, from its formula for x >= 0."""
+
+    def whole(x: Value) -> Value:
+        y = formula(x.magnitude()).rounded_to(x.real)
+        sign = x.bits() & (1 << x.real.integer.width - 1)
+        return x.where(x.magnitude() < TINY_ANGLE, (y.bits() ^ sign).float_from_bits())
+
+    return whole
+
+
 def _sine(x: Value, shift: float) -> Value:
-    """sin(x + shift * pi)"""
-    n, r, error = _reduce_angle(x, PI, shift)
-    sine = (_sin_of_small(x.real, r, error).bits() ^ (n << 63)).float_from_bits()
-    return _within_limit(x, sine.rounded_to(x.real))
+    """sin(x + shift * pi) for x >= 0"""
+    n, r, error = _reduce_angle(x, 1, shift)
+    return (_sin_of_small(x.real, r, error).bits() ^ (n << 63)).float_from_bits()
 
 
 def _sin(x: Value) -> Value:
-    return x.where(x == 0.0, _sine(x, 0.0))
+    return _odd(lambda a: _sine(a, 0.0))(x)
 
 
 def _cos(x: Value) -> Value:
-    return _sine(x, 0.5)
+    return _sine(x.magnitude(), 0.5).rounded_to(x.real)
 
 
-def _tan(x: Value) -> Value:
-    n, r, error = _reduce_angle(x, HALF_PI)
+def _tan_of_positive(x: Value) -> Value:
+    n, r, error = _reduce_angle(x, 2)
     sine = _sin_of_small(x.real, r, error)
     z = r * r
     half = 0.5 * z
@@ -526,8 +646,10 @@ def _tan(x: Value) -> Value:
         rest = rest + (((1.0 - one) - half) - r * error)
     cosine = one + rest
     even = (n & 1) == 0
-    ratio = sine.where(even, -cosine) / cosine.where(even, sine)
-    return x.where(x == 0.0, _within_limit(x, ratio.rounded_to(x.real)))
+    return sine.where(even, -cosine) / cosine.where(even, sine)
+
+
+_tan = _odd(_tan_of_positive)
 
 
 def _arctan(x: Value) -> Value:

@@ -16,8 +16,8 @@ FUNCTIONS = {
     "log2": (lambda x: mpmath.log(x, 2), 1e-40, 1e38, 1e-300, 1e308),
     "log10": (mpmath.log10, 1e-40, 1e38, 1e-300, 1e308),
     "log1p": (mpmath.log1p, -0.999, 1e30, -0.999, 1e300),
-    "sin": (mpmath.sin, -1e5, 1e5, -1e6, 1e6), "cos": (mpmath.cos, -1e5, 1e5, -1e6, 1e6),
-    "tan": (mpmath.tan, -1e5, 1e5, -1e6, 1e6), "arctan": (mpmath.atan, -1e6, 1e6, -1e9, 1e9),
+    "sin": (mpmath.sin, -3e38, 3e38, -1e308, 1e308), "cos": (mpmath.cos, -3e38, 3e38, -1e308, 1e308),
+    "tan": (mpmath.tan, -3e38, 3e38, -1e308, 1e308), "arctan": (mpmath.atan, -1e6, 1e6, -1e9, 1e9),
     "sinh": (mpmath.sinh, -88, 88, -709, 709), "cosh": (mpmath.cosh, -88, 88, -709, 709),
     "tanh": (mpmath.tanh, -10, 10, -22, 22),
 }  # fmt: skip
@@ -81,8 +81,6 @@ def test_special_values_are_numpys(name: str, dtype: str) -> None:
     special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, info.max, -info.max]
     special += [info.tiny, -info.tiny, info.smallest_subnormal, -info.smallest_subnormal]
     x = np.array(special, dtype)
-    if name == "tan":
-        x = x[np.abs(np.nan_to_num(x)) < 1e30]  # conditioned so badly that NumPy is no oracle
     got = np.empty_like(x)
     vectorised(name)(x, got)
     with np.errstate(all="ignore"):
