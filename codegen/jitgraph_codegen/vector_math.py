@@ -5,8 +5,8 @@ interpreter) which Numba lowers to straight-line LLVM IR: no branch and no call,
 it vectorises; only sin, cos and tan load numbers, from constant tables.
 
 Numba adds the ``fastmath`` flags of a kernel to operations without any, so every operation of the
-formulas carries its own: ``contract`` where a product and a sum may fuse into one FMA (nothing relies
-on that it does), and ``arcp``, which means nothing outside a division, on what must stay as it is.
+formulas carries its own: ``contract`` where a product and a sum may fuse into one FMA (nothing
+relies on that it does), and ``arcp``, which means nothing outside a division, on the others.
 """
 
 from __future__ import annotations
