@@ -17,7 +17,7 @@ FUNCTIONS = {
     "log10": (mpmath.log10, 1e-40, 1e38, 1e-300, 1e308),
     "log1p": (mpmath.log1p, -0.999, 1e30, -0.999, 1e300),
     "sin": (mpmath.sin, -3e38, 3e38, -8e307, 8e307),
-    "cos": (mpmath.cos, -3e38, 3e38, -1e308, 1e308),
+    "cos": (mpmath.cos, -3e38, 3e38, -8e307, 8e307),
     "tan": (mpmath.tan, -3e38, 3e38, -8e307, 8e307), "arctan": (mpmath.atan, -1e6, 1e6, -1e9, 1e9),
     "sinh": (mpmath.sinh, -88, 88, -709, 709), "cosh": (mpmath.cosh, -88, 88, -709, 709),
     "tanh": (mpmath.tanh, -10, 10, -22, 22),
