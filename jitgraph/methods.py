@@ -11,7 +11,8 @@ import numpy as np
 
 from . import functions as F
 from .errors import CaptureError, DTypeError
-from .functions import FUNCTIONS
+from .functions.base import FUNCTIONS, operand
+from .functions.views import getitem
 from .ops import UFUNCS
 from .ops import elementwise as ew
 from .ops.op import Op
@@ -24,14 +25,14 @@ _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
 
 def _operator(op: Op) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
-        return op(self, F.operand(other)) if _is_operand(other) else NotImplemented
+        return op(self, operand(other)) if _is_operand(other) else NotImplemented
 
     return method
 
 
 def _reflected(op: Op) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
-        return op(F.operand(other), self) if _is_operand(other) else NotImplemented
+        return op(operand(other), self) if _is_operand(other) else NotImplemented
 
     return method
 
@@ -116,7 +117,7 @@ class ArrayMethods:
                 special |= {0.5: ew.SQRT, -1: ew.RECIPROCAL}  # type: ignore[dict-item]
             if exponent in special and not (kind in "iu" and isinstance(exponent, float)):
                 return special[exponent](self)
-        return ew.POWER(self, F.operand(exponent)) if _is_operand(exponent) else NotImplemented
+        return ew.POWER(self, operand(exponent)) if _is_operand(exponent) else NotImplemented
 
     def __matmul__(self, other: Any) -> Any:
         return F.matmul(self, other)
@@ -125,7 +126,7 @@ class ArrayMethods:
         return F.matmul(other, self)
 
     def __getitem__(self, key: Any) -> Any:
-        return F.getitem(self, key)
+        return getitem(self, key)
 
     def __iter__(self) -> Any:
         if self.ndim == 0:
@@ -151,7 +152,7 @@ class ArrayMethods:
             raise CaptureError(
                 f"np.{ufunc.__name__}: the argument {next(iter(kwargs))}= is not supported"
             )
-        result = op(*map(F.operand, inputs))
+        result = op(*map(operand, inputs))
         return result if dtype is None else F.astype(result, dtype)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:

@@ -204,7 +204,7 @@ def program_of(
 @cache
 def _generator() -> str:
     """What programs depend on besides their graph: NumPy, and the front end's own source."""
-    return store.key(np.__version__, store.fingerprint(Path(__file__).parent, ("*.py", "ops/*.py")))
+    return store.key(np.__version__, store.fingerprint(Path(__file__).parent, ("*.py", "*/*.py")))
 
 
 def _library_operations() -> dict[str, Callable[..., Any]]:

@@ -16,6 +16,7 @@ import numpy as np
 from . import functions as F
 from . import interpreter
 from .errors import DTypeError, GradientError, JitgraphError, ShapeError, user_line
+from .functions.views import getitem
 from .methods import ArrayMethods
 from .ops import Op
 from .spec import check_dtype
@@ -169,7 +170,7 @@ class Tensor(ArrayMethods):
     def __getitem__(self, key: Any) -> Any:
         if _is_general_index(key):
             return _general_index(self, key)
-        return F.getitem(self, key)
+        return getitem(self, key)
 
     def __repr__(self) -> str:
         body = np.array2string(self.data, separator=", ", prefix="tensor(")

@@ -82,81 +82,50 @@ def select(condition: Any, x: Any, y: Any) -> Any:
 
 
 @_inline
+def sigmoid(x: Any) -> Any:
+    """1 / (1 + exp(-x))."""
+    return type(x)(1) / (type(x)(1) + math.exp(-x))
+
+
+@_inline
 def logaddexp(x: Any, y: Any) -> Any:
     """log(exp(x) + exp(y)) without overflow."""
     return max(x, y) + math.log1p(math.exp(-abs(x - y))) if x != y else x + math.log(2.0)
 
 
 @_inline
-def block_sum(value: Any, shared: Any) -> Any:
-    """The sum of each thread's value, in a fixed order, for all threads of the block."""
-    thread = cuda.threadIdx.x
-    shared[thread] = value
-    cuda.syncthreads()
-    step = cuda.blockDim.x // 2
-    while step > 0:
-        if thread < step:
-            shared[thread] = shared[thread] + shared[thread + step]
-        cuda.syncthreads()
-        step //= 2
-    total = shared[0]
-    cuda.syncthreads()
-    return total
+def _sum(x: Any, y: Any) -> Any:
+    return x + y
 
 
 @_inline
-def block_prod(value: Any, shared: Any) -> Any:
-    """The product of each thread's value."""
-    thread = cuda.threadIdx.x
-    shared[thread] = value
-    cuda.syncthreads()
-    step = cuda.blockDim.x // 2
-    while step > 0:
-        if thread < step:
-            shared[thread] = shared[thread] * shared[thread + step]
+def _product(x: Any, y: Any) -> Any:
+    return x * y
+
+
+def _block(combine: Any) -> Any:
+    """`function(value, shared)`: each thread's value combined in a fixed order, for all threads."""
+
+    @_inline
+    def function(value: Any, shared: Any) -> Any:
+        thread = cuda.threadIdx.x
+        shared[thread] = value
         cuda.syncthreads()
-        step //= 2
-    total = shared[0]
-    cuda.syncthreads()
-    return total
-
-
-@_inline
-def block_max(value: Any, shared: Any) -> Any:
-    """The largest of each thread's value; a NaN if one is."""
-    thread = cuda.threadIdx.x
-    shared[thread] = value
-    cuda.syncthreads()
-    step = cuda.blockDim.x // 2
-    while step > 0:
-        if thread < step:
-            other = shared[thread + step]
-            if other > shared[thread] or other != other:
-                shared[thread] = other
+        step = cuda.blockDim.x // 2
+        while step > 0:
+            if thread < step:
+                shared[thread] = combine(shared[thread], shared[thread + step])
+            cuda.syncthreads()
+            step //= 2
+        total = shared[0]
         cuda.syncthreads()
-        step //= 2
-    total = shared[0]
-    cuda.syncthreads()
-    return total
+        return total
+
+    return function
 
 
-@_inline
-def block_min(value: Any, shared: Any) -> Any:
-    """The smallest of each thread's value; a NaN if one is."""
-    thread = cuda.threadIdx.x
-    shared[thread] = value
-    cuda.syncthreads()
-    step = cuda.blockDim.x // 2
-    while step > 0:
-        if thread < step:
-            other = shared[thread + step]
-            if other < shared[thread] or other != other:
-                shared[thread] = other
-        cuda.syncthreads()
-        step //= 2
-    total = shared[0]
-    cuda.syncthreads()
-    return total
+block_sum, block_prod = _block(_sum), _block(_product)
+block_max, block_min = _block(maximum), _block(minimum)
 
 
 @_inline

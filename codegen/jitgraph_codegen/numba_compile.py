@@ -10,8 +10,8 @@ from typing import Any
 import numba
 from numba import types
 
+from .array_view import array_view
 from .source import Source, register_source
-from .vector_math import array_view
 
 _ABI = types.void(
     types.CPointer(types.voidptr), types.CPointer(types.int64), types.int64, types.int64

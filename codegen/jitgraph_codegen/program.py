@@ -66,7 +66,9 @@ def _compiler() -> str:
     """What machine code depends on besides a kernel's text: compiler and library functions."""
     from importlib.metadata import version
 
-    functions = store.fingerprint(Path(__file__).parent, ("*_math.py", "numba_compile.py"))
+    functions = store.fingerprint(
+        Path(__file__).parent, ("*_math.py", "ir_values.py", "array_view.py", "numba_compile.py")
+    )
     return f"numba {version('numba')} numpy {np.__version__} {functions}"
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import functions as F
 from ..errors import DTypeError
+from ..functions.base import operand
 
 
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
@@ -21,7 +22,7 @@ def cross_entropy(logits: Any, target: Any) -> Any:
 
     logits: (n, classes) floats; target: (n,) integer classes.
     """
-    target = F.operand(target)
+    target = operand(target)
     if np.dtype(target.dtype).kind not in "iu":
         raise DTypeError(f"cross_entropy: target must hold integer classes, not {target.dtype}")
     chosen = F.expand_dims(target, -1) == np.arange(int(logits.shape[-1]))

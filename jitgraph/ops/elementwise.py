@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import DTypeError
 from ..spec import Spec, broadcast, promotion_type
-from .op import UFUNCS, DType, Kind, Loop, Op, elementwise, register
+from .op import UFUNCS, DType, Kind, Loop, Op, elementwise, register, ufunc_dtypes
 
 LIBM = 20  # a scalar library call, against one addition
 POLYNOMIAL = 8  # a vectorised polynomial
@@ -95,6 +95,37 @@ LOGADDEXP = elementwise(
     (lambda g, out, x, y: g * EXP(x - out), lambda g, out, x, y: g * EXP(y - out)),
     flops=2 * POLYNOMIAL,
 )
+
+# Functions NumPy lacks; dtypes are those of np.exp.
+
+
+def _like_exp(name: str, eval: Any, loop: str, vjp: Any) -> Op:
+    def dtypes(x: Spec) -> tuple[DType, ...]:
+        return ufunc_dtypes(name, np.exp, (x,))
+
+    def spec(x: Spec) -> Spec:
+        return Spec(x.shape, dtypes(x)[-1])
+
+    row = Loop(loop, flops=POLYNOMIAL)
+    return register(Op(name, Kind.ELEMENTWISE, eval, spec, (vjp,), loop=row, loop_dtypes=dtypes))
+
+
+_scalar_erf = np.frompyfunc(math.erf, 1, 1)
+
+
+def _erf(x: Any) -> Any:
+    dtype = np.exp(np.zeros((), np.asarray(x).dtype)).dtype
+    return np.asarray(_scalar_erf(x)).astype(dtype)
+
+
+def _sigmoid(x: Any) -> Any:
+    """By the exponential that does not overflow."""
+    decay = np.exp(-np.abs(x))
+    return np.where(np.asarray(x) >= 0, 1 / (1 + decay), decay / (1 + decay))
+
+
+ERF = _like_exp("erf", _erf, "erf(x)", lambda g, out, x: g * (2 / math.sqrt(math.pi)) * EXP(-x * x))
+SIGMOID = _like_exp("sigmoid", _sigmoid, "sigmoid(x)", lambda g, out, x: g * out * (1 - out))
 
 # Trigonometry.
 SIN = elementwise(np.sin, "sin(x)", lambda g, out, x: g * COS(x), flops=POLYNOMIAL)

@@ -49,6 +49,7 @@ COMPOSED: dict[str, tuple[Callable, tuple]] = {
     "log_softmax": (jitgraph.log_softmax, ((3, 5),)),
     "logsumexp": (lambda x: jitgraph.logsumexp(x, axis=1), ((3, 5),)),
     "sigmoid": (jitgraph.sigmoid, ((7,),)),
+    "erf": (jitgraph.erf, ((7,),)),
     "transpose": (lambda x: x.T * np.arange(1.0, 4), ((3, 4),)),
     "reshape": (lambda x: x.reshape(2, 6) ** 2, ((3, 4),)),
     "slice": (lambda x: x[1:, ::-2] * x[:-1, ::2], ((4, 4),)),

@@ -95,6 +95,12 @@ def test_where_cast_and_clip(rng: np.random.Generator) -> None:
     check(lambda x: (np.round(x), np.round(x, 2), np.nan_to_num(x)), x)
 
 
+def test_functions_numpy_lacks(rng: np.random.Generator) -> None:
+    x = np.concatenate([rng.standard_normal(30) * 9, [np.inf, -np.inf, np.nan, 0.0, 800, -800]])
+    for values in (x, x.astype("f4"), np.arange(-5, 5)):
+        check(lambda x: (jitgraph.erf(x), jitgraph.sigmoid(x)), values)
+
+
 def test_powers_follow_numpys_operator(rng: np.random.Generator) -> None:
     x = rng.uniform(0.1, 3, 50)
     check(lambda x: (x**2, x**0.5, x**-1, x**3, x**2.7, 2.0**x, x**x, x**0, x**-2), x)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import functions as F
-from .errors import ShapeError
-from .ops import library, views
-from .spec import dims
-from .symbolic import to_dim
+from ..errors import ShapeError
+from ..ops import library, views
+from ..spec import dims
+from ..symbolic import to_dim
+from .reductions import sum
+from .views import moveaxis, reshape
 
 
 def contract(subscripts: str, operands: list[Any]) -> Any:
@@ -65,15 +66,15 @@ def _diagonals(x: Any, letters: str) -> tuple[Any, str]:
             i = letters.index(letter)
             j = letters.index(letter, i + 1)
             n = int(x.shape[i])
-            x = F.moveaxis(x, (i, j), (-2, -1))
-            x = F.reshape(x, (*x.shape[:-2], n * int(x.shape[-1])))[..., :: n + 1]
+            x = moveaxis(x, (i, j), (-2, -1))
+            x = reshape(x, (*x.shape[:-2], n * int(x.shape[-1])))[..., :: n + 1]
             letters = letters[:i] + letters[i + 1 : j] + letters[j + 1 :] + letter
     return x, letters
 
 
 def _summed(x: Any, letters: str, keep: set[str]) -> tuple[Any, str]:
     axes = tuple(k for k, c in enumerate(letters) if c not in keep)
-    return (F.sum(x, axis=axes), "".join(c for c in letters if c in keep)) if axes else (x, letters)
+    return (sum(x, axis=axes), "".join(c for c in letters if c in keep)) if axes else (x, letters)
 
 
 def _ordered(x: Any, letters: str, wanted: str) -> Any:
@@ -106,11 +107,11 @@ def _pair(x: Any, a: str, y: Any, b: str, needed: set[str]) -> tuple[Any, str]:
         _ordered(y, b, batch + contracted + columns), batch, contracted, columns, size
     )
     joined = library.MATMUL(left, right)
-    return F.reshape(joined, [to_dim(size[c]) for c in letters]), letters
+    return reshape(joined, [to_dim(size[c]) for c in letters]), letters
 
 
 def _matrices(x: Any, batch: str, rows: str, columns: str, size: dict[str, Any]) -> Any:
-    return F.reshape(
+    return reshape(
         x, [to_dim(size[c]) for c in batch] + [_product(rows, size), _product(columns, size)]
     )
 

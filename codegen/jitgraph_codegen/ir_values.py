@@ -1,0 +1,343 @@
+"""LLVM IR values of one lane that read like mathematics, and the constants of the formulas.
+
+Every operation carries its own fast-math flag, so that the flags of a kernel neither speed up a
+formula nor break it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from llvmlite import ir
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split()))
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """A floating-point format and the constants that the formulas take in it.
+
+    The first part of a constant in two ends in enough zero bits for its product with any exponent
+    to be exact.  Polynomials start from the highest power.
+    """
+
+    type: ir.Type
+    integer: ir.IntType
+    mantissa: int  # stored bits
+    bias: int
+    exp_limit: float  # beyond +-exp_limit, exp is certainly 0 or infinity
+    erf_limit: float  # beyond erf_limit, erf is certainly 1
+    split_mask: int  # clears the lower half of the significand
+    ln2: tuple[float, float]
+    log_scale: dict[int, tuple[float, float]]  # 1/ln(base)
+    log10_2: tuple[float, float]
+    exp: Sequence[float]  # (e**r - 1 - r) / r**2 for abs(r) <= ln(2)/2
+    log: Sequence[float]  # (log(1 + f) - f + f**2/2) / s - f**2/2 over s**2; s = f / (2 + f)
+    sin: Sequence[float]  # (sin(r) - r) / r**3 over r**2; abs(r) <= pi/2
+    cos: Sequence[float]  # (cos(r) - 1 + r**2/2) / r**4 over r**2; abs(r) <= pi/4
+    atan: Sequence[float]  # (atan(r) - r) / r**3 over r**2; abs(r) <= tan(pi/8)
+    tanh: Sequence[float]  # (tanh(r) - r) / r**3 over r**2; abs(r) <= 0.55
+    sinh: Sequence[float]  # (sinh(r) - r) / r**3 over r**2; abs(r) <= 1
+    erf: Sequence[float]  # erf(r)/r - 1 over r**2; abs(r) <= 1
+    erfcx: Sequence[float]  # exp(r**2) * erfc(r) over 1 / (r + 2); 1 <= r <= 6 (4 in float32)
+
+    @property
+    def shifter(self) -> float:
+        """Adding this number rounds a moderate number to an integer, found in the low bits."""
+        return 1.5 * 2.0**self.mantissa
+
+    @property
+    def smallest_normal(self) -> float:
+        return 2.0 ** (1 - self.bias)
+
+
+DOUBLE = Real(
+    type=ir.DoubleType(),
+    integer=ir.IntType(64),
+    mantissa=52,
+    bias=1023,
+    exp_limit=800.0,
+    erf_limit=6.0,
+    split_mask=0xFFFFFFFF00000000,
+    ln2=(6.93147180369123816490e-01, 1.90821492927058770002e-10),
+    log_scale={
+        2: (1.44269504072144627571e00, 1.67517131648865118353e-10),
+        10: (4.34294481878168880939e-01, 2.50829467116452752298e-11),
+    },
+    log10_2=(3.01029995663611771306e-01, 3.69423907715893078616e-13),
+    exp=numbers(
+        """
+        2.09147553258932e-09 2.5105312729622103e-08 2.755727347871858e-07
+        2.755725517000089e-06 2.480158732567746e-05 0.0001984126987500228
+        0.0013888888888883711 0.008333333333326084 0.04166666666666667 0.1666666666666667 0.5
+        """
+    ),
+    log=numbers(
+        """
+        0.14798198605116586 0.15313837699209373 0.1818357216161805 0.22222198432149784
+        0.2857142874366239 0.3999999999940942 0.6666666666666735
+        """
+    ),
+    sin=numbers(
+        """
+        2.731365867494017e-15 -7.643963965925357e-13 1.6058977114074673e-10
+        -2.505210761393476e-08 2.7557319219139183e-06 -0.00019841269841254885
+        0.008333333333333316 -0.16666666666666666
+        """
+    ),
+    cos=numbers(
+        """
+        -1.138254464534925e-11 2.087614504941318e-09 -2.755731726587808e-07
+        2.48015872987544e-05 -0.0013888888888887389 0.041666666666666664
+        """
+    ),
+    atan=numbers(
+        """
+        -0.019162068915902573 0.03921955253255129 -0.05085030492810941 0.058580687568615106
+        -0.06664502215671447 0.07692182535116648 -0.09090904549884611 0.11111111014561013
+        -0.14285714284657894 0.1999999999999548 -0.3333333333333333
+        """
+    ),
+    tanh=numbers(
+        """
+        -2.060276537636634e-05 8.511313685577672e-05 -0.0002346347410887237
+        0.0005889360520074057 -0.001455661830100716 0.003592110378689024 -0.008863234397814355
+        0.021869488493666944 -0.053968253967434016 0.13333333333332714 -0.3333333333333333
+        """
+    ),
+    sinh=numbers(
+        """
+        7.746178593018827e-13 1.6057679623801638e-10 2.5052117695907823e-08
+        2.7557319191381816e-06 0.00019841269841324198 0.008333333333333299 0.16666666666666666
+        """
+    ),
+    erf=numbers(
+        """
+        5.957176147748911e-11 -1.1372848856791674e-09 1.4659775274047436e-08
+        -1.6350312701054695e-07 1.6461000484121368e-06 -1.4925595266831182e-05
+        0.0001205533111164271 -0.000854832698083379 0.0052239776248180145
+        -0.026866170645076792 0.11283791670954879 -0.3761263890318375 0.1283791670955126
+        """
+    ),
+    erfcx=numbers(
+        """
+        1051.4775993545124 -3802.3193399400056 6141.244973872164 -5751.745781926398
+        3393.7192897611894 -1304.8727117633393 356.0254348102813 -86.0235241240357
+        12.469269695695969 1.112927254027886 2.965062607613792 1.9650380653313524
+        1.1288205669506493 0.5641771458640458 1.6242284740077591e-07
+        """
+    ),
+)
+
+SINGLE = Real(
+    type=ir.FloatType(),
+    integer=ir.IntType(32),
+    mantissa=23,
+    bias=127,
+    exp_limit=120.0,
+    erf_limit=4.0,
+    split_mask=0xFFFFF000,
+    ln2=(6.9313812256e-01, 9.0580006145e-06),
+    log_scale={2: (1.4423828125, 0.00031222839606925845), 10: (0.4342041015625, 9.03803375e-05)},
+    log10_2=(0.301025390625, 4.605039066518657e-06),
+    exp=numbers(
+        """
+        0.0013926250394433737 0.00836323294788599 0.04166655242443085 0.16666576266288757 0.5
+        """
+    ),
+    log=numbers("0.24279078841 0.28498786688 0.40000972152 0.66666662693"),
+    sin=numbers(
+        """
+        -2.4079236382590352e-08 2.753642320385552e-06 -0.00019841085304506123
+        0.00833333283662796 -0.1666666716337204
+        """
+    ),
+    cos=numbers("2.4547689463361166e-05 -0.0013888301327824593 0.0416666641831398"),
+    atan=numbers(
+        """
+        -0.06449835002422333 0.10743099451065063 -0.14263896644115448 0.19999538362026215
+        -0.3333333134651184
+        """
+    ),
+    tanh=numbers(
+        """
+        -0.00661022774875164 0.021309388801455498 -0.05390942841768265 0.13333113491535187
+        -0.3333333134651184
+        """
+    ),
+    sinh=numbers(
+        """
+        2.806280235745362e-06 0.00019838102161884308 0.008333339355885983 0.1666666716337204
+        """
+    ),
+    erf=numbers(
+        """
+        7.875874871388078e-05 -0.000801686430349946 0.005189087241888046 -0.02685421146452427
+        0.11283594369888306 -0.3761262595653534 0.12837916612625122
+        """
+    ),
+    erfcx=numbers(
+        """
+        -7.001463413238525 9.671553611755371 -0.2414335012435913 1.5148457288742065
+        0.5288647413253784 0.0013318622950464487
+        """
+    ),
+)
+
+PI_ERROR = 1.2246467991473532e-16  # pi - math.pi
+# (atanh(s)/s - 1 - z/3) / z**2 over z = s**2; abs(s) <= 3 - sqrt(8)
+LOG_SERIES = numbers(
+    """
+    0.058621635304233734 0.05853063232281699 0.0666740439940617 0.0769229744350359
+    0.09090909168049924 0.11111111110826383 0.14285714285714685 0.2
+    """
+)
+THIRD = (0.3333333333333333, 1.850371707708594e-17)
+TINY_ANGLE = 2.0**-27  # below, sin(x) and tan(x) are x, and cos(x) is 1
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Constants that a formula looks up; a module has one copy of them."""
+
+    name: str
+    type: ir.Type
+    numbers: Sequence[float]
+
+
+Operator = Callable[["Value", "Value | float"], "Value"]
+
+
+def _arithmetic(name: str) -> tuple[Operator, Operator]:
+    def append(self: Value, left: ir.Value, right: ir.Value) -> Value:
+        if isinstance(left.type, ir.IntType):
+            return self._wrap(getattr(self.builder, name)(left, right))
+        operation = getattr(self.builder, f"f{name}")
+        return self._wrap(operation(left, right, flags=("contract",)))
+
+    return (
+        lambda self, other: append(self, self.ir, self._raw(other)),
+        lambda self, other: append(self, self._raw(other), self.ir),
+    )
+
+
+def _bitwise(name: str) -> Operator:
+    return lambda self, other: self._wrap(getattr(self.builder, name)(self.ir, self._raw(other)))
+
+
+def _comparison(operator: str) -> Operator:
+    def compare(self: Value, other: Value | float) -> Value:
+        operands = operator, self.ir, self._raw(other)
+        if isinstance(self.ir.type, ir.IntType):
+            return self._wrap(self.builder.icmp_unsigned(*operands))
+        ordered = self.builder.fcmp_unordered if operator == "!=" else self.builder.fcmp_ordered
+        return self._wrap(ordered(*operands, flags=("arcp",)))
+
+    return compare
+
+
+class Value:
+    """An LLVM value under construction; operators append instructions."""
+
+    __slots__ = ("builder", "ir", "real")
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder, self.ir = builder, value
+        self.real = DOUBLE if value.type in (DOUBLE.type, DOUBLE.integer) else SINGLE
+
+    def _wrap(self, value: ir.Value) -> Value:
+        return Value(self.builder, value)
+
+    def _raw(self, operand: Value | float) -> ir.Value:
+        return operand.ir if isinstance(operand, Value) else ir.Constant(self.ir.type, operand)
+
+    __add__, __radd__ = _arithmetic("add")
+    __sub__, __rsub__ = _arithmetic("sub")
+    __mul__, __rmul__ = _arithmetic("mul")
+    __truediv__, __rtruediv__ = _arithmetic("div")
+    __and__, __or__, __xor__ = _bitwise("and_"), _bitwise("or_"), _bitwise("xor")
+    __lshift__, __rshift__ = _bitwise("shl"), _bitwise("lshr")  # AVX2 lacks the 64-bit ashr
+    __lt__, __le__, __gt__, __ge__ = map(_comparison, ("<", "<=", ">", ">="))
+    __eq__, __ne__ = map(_comparison, ("==", "!="))  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]
+
+    def __neg__(self) -> Value:
+        return self._wrap(self.builder.fneg(self.ir, flags=("arcp",)))
+
+    def where(self, condition: Value, otherwise: Value | float) -> Value:
+        """This value where ``condition`` holds, and ``otherwise`` elsewhere."""
+        raw = self._raw(otherwise)
+        return self._wrap(self.builder.select(condition.ir, self.ir, raw))
+
+    def constant(self, number: float) -> Value:
+        return self._wrap(ir.Constant(self.ir.type, number))
+
+    def clamp(self, low: float, high: float) -> Value:
+        """Compares so that a NaN stays one, as one instruction of x86 each does."""
+        bounded = self.constant(low).where(self < low, self)
+        return bounded.constant(high).where(bounded > high, bounded)
+
+    def intrinsic(self, name: str, *others: Value | float) -> Value:
+        operands = [self.ir, *map(self._raw, others)]
+        function = self.builder.module.declare_intrinsic(
+            name, [self.ir.type], ir.FunctionType(self.ir.type, [o.type for o in operands])
+        )
+        return self._wrap(self.builder.call(function, operands, fastmath=("arcp",)))
+
+    def magnitude(self) -> Value:
+        return self.intrinsic("llvm.fabs")
+
+    def with_sign_of(self, other: Value) -> Value:
+        return self.intrinsic("llvm.copysign", other)
+
+    def times(self, other: Value) -> Value:
+        """A product that no later sum may swallow."""
+        return self._wrap(self.builder.fmul(self.ir, other.ir, flags=("arcp",)))
+
+    def bits(self) -> Value:
+        return self._wrap(self.builder.bitcast(self.ir, self.real.integer))
+
+    def float_from_bits(self) -> Value:
+        return self._wrap(self.builder.bitcast(self.ir, self.real.type))
+
+    def double(self) -> Value:
+        if self.real is DOUBLE:
+            return self
+        return self._wrap(self.builder.fpext(self.ir, DOUBLE.type))
+
+    def rounded_to(self, real: Real) -> Value:
+        if self.real is real:
+            return self
+        return self._wrap(self.builder.fptrunc(self.ir, real.type))
+
+    def entry_of(self, table: Table) -> Value:
+        """The table's number at this index, which must be within its bounds."""
+        module = self.builder.module
+        kind = ir.ArrayType(table.type, len(table.numbers))
+        variable = module.globals.get(table.name)
+        if variable is None:
+            variable = ir.GlobalVariable(module, kind, table.name)
+            variable.linkage, variable.global_constant, variable.unnamed_addr = (
+                "private",
+                True,
+                True,
+            )
+            variable.initializer = ir.Constant(kind, table.numbers)
+        address = self.builder.gep(variable, [self.constant(0).ir, self.ir], inbounds=True)
+        return self._wrap(self.builder.load(address))
+
+    def polynomial(self, coefficients: Sequence[float]) -> Value:
+        total = self.constant(coefficients[0])
+        for coefficient in coefficients[1:]:
+            total = total * self + coefficient
+        return total
+
+
+def pattern(real: Real, number: float) -> int:
+    """The bits of a floating-point constant."""
+    dtype = (np.float64, np.int64) if real is DOUBLE else (np.float32, np.int32)
+    return int(dtype[0](number).view(dtype[1]))

@@ -1,0 +1,14 @@
+"""NumPy's functions on NumPy arrays, Tensors and tracers alike.
+
+Each is written in operations of the table, so it runs eagerly, records on the tape, and is
+captured.  Decorated with the NumPy function it stands for, so that `np.mean(x)` of a Tensor or a
+tracer arrives here.
+"""
+
+from . import elementwise, products, reductions, views
+from .elementwise import *
+from .products import *
+from .reductions import *
+from .views import *
+
+__all__ = [*elementwise.__all__, *products.__all__, *reductions.__all__, *views.__all__]

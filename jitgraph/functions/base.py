@@ -1,0 +1,45 @@
+"""How a function comes to stand for NumPy's, and what it accepts as an array."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from ..errors import CaptureError
+from ..spec import PYTHON_SCALARS
+from ..symbolic import SymbolicInt
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}  # NumPy's -> ours
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def implements(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
+    def decorate(function: F) -> F:
+        for numpy_function in numpy_functions:
+            FUNCTIONS[numpy_function] = function
+        return function
+
+    return decorate
+
+
+def operand(x: Any) -> Any:
+    """A value operations accept: lists become arrays, Python scalars stay as they are."""
+    return (
+        x
+        if hasattr(x, "ndim") or type(x) in PYTHON_SCALARS or isinstance(x, SymbolicInt)
+        else np.asarray(x)
+    )
+
+
+def array(x: Any) -> Any:
+    """Like `operand`, with Python scalars as 0-d arrays too."""
+    return x if hasattr(x, "ndim") else np.asarray(x)
+
+
+def refuse(name: str, **unsupported: Any) -> None:
+    for key, value in unsupported.items():
+        if value is not None and value is not np._NoValue:
+            raise CaptureError(f"{name}: the argument {key}= is not supported; drop it")

@@ -1,0 +1,91 @@
+"""Joining arrays, matrix products, and gathers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import CaptureError, ShapeError
+from ..ops import elementwise as ew
+from ..ops import library
+from ..spec import normalize_axis
+from .base import array, implements, refuse
+from .einsum import contract
+from .views import expand_dims, moveaxis, ravel, take_rows
+
+__all__ = [
+    "concatenate", "dot", "einsum", "matmul", "stack", "take",
+]  # fmt: skip
+
+
+@implements(np.concatenate)
+def concatenate(arrays: Sequence[Any], /, axis: Any = 0, out: Any = None, **options: Any) -> Any:
+    """Arrays joined along an existing axis (None: all of them flattened)."""
+    refuse("concatenate", out=out, **options)
+    parts = [array(a) for a in arrays]
+    if not parts:
+        raise ShapeError("need at least one array to concatenate")
+    if axis is None:
+        parts, axis = [ravel(p) for p in parts], 0
+    return library.CONCATENATE(*parts, axis=normalize_axis("concatenate", axis, parts[0].ndim))
+
+
+@implements(np.stack)
+def stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
+    """Arrays of one shape joined along a new axis."""
+    refuse("stack", out=out)
+    parts = [expand_dims(a, axis) for a in arrays]
+    if not parts:
+        raise ShapeError("need at least one array to stack")
+    return concatenate(parts, axis=normalize_axis("stack", axis, parts[0].ndim))
+
+
+def matmul(x: Any, y: Any, /) -> Any:
+    """Matrix product by NumPy's rules: leading axes broadcast, 1-d operands are a row and a
+    column.
+    """
+    return library.MATMUL(array(x), array(y))
+
+
+@implements(np.dot)
+def dot(a: Any, b: Any, out: Any = None) -> Any:
+    """Dot product of vectors, matrix product of matrices, `tensordot` of the last axes beyond."""
+    refuse("dot", out=out)
+    a, b = array(a), array(b)
+    if a.ndim == 0 or b.ndim == 0:
+        return ew.MULTIPLY(a, b)
+    if a.ndim <= 2 and b.ndim <= 2:
+        return library.MATMUL(a, b)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    left = letters[: a.ndim]
+    right = list(letters[a.ndim : a.ndim + b.ndim])
+    right[-2 if b.ndim > 1 else 0] = left[-1]
+    kept = left[:-1] + "".join(c for c in right if c != left[-1])
+    return einsum(f"{left},{''.join(right)}->{kept}", a, b)
+
+
+@implements(np.take)
+def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
+    """Elements at integer positions along an axis (None: of the flattened array)."""
+    refuse("take", out=out)
+    if mode != "raise":
+        raise CaptureError(f"take: mode {mode!r} is not supported")
+    a = array(a)
+    if axis is None:
+        return take_rows(ravel(a), indices)
+    axis = normalize_axis("take", axis, a.ndim)
+    index = array(indices)
+    rows = take_rows(moveaxis(a, axis, 0), index)
+    return moveaxis(rows, tuple(range(index.ndim)), tuple(range(axis, axis + index.ndim)))
+
+
+@implements(np.einsum)
+def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
+    """Einstein summation through matmul, multiplication and sum; operands contracted left to
+    right.
+    """
+    options.pop("optimize", None)
+    refuse("einsum", **options)
+    return contract(subscripts, [array(x) for x in operands])

@@ -1,0 +1,187 @@
+"""Views and indexing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import BoundsError, CaptureError
+from ..ops import elementwise as ew
+from ..ops import library, views
+from ..spec import as_shape, normalize_axes, normalize_axis
+from ..spec import dims as sizes
+from ..symbolic import SymbolicInt, add, to_dim
+from .base import array, implements, operand
+
+__all__ = [
+    "broadcast_to", "expand_dims", "flip", "moveaxis", "ravel", "reshape", "squeeze",
+    "swapaxes", "transpose",
+]  # fmt: skip
+
+
+@implements(np.broadcast_to)
+def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    """A view of the wanted shape, repeating along axes of size one."""
+    return views.BROADCAST_TO(operand(array), shape=as_shape(shape))
+
+
+@implements(np.reshape)
+def reshape(a: Any, /, shape: Any = None, order: str = "C", *, copy: Any = None) -> Any:
+    """The same elements in C order under another shape; one size may be -1."""
+    if order != "C":
+        raise CaptureError(f"reshape: order {order!r} is not supported; transpose first")
+    return views.RESHAPE(array(a), shape=as_shape(shape))
+
+
+@implements(np.ravel)
+def ravel(a: Any, order: str = "C") -> Any:
+    """The elements in C order as one axis."""
+    return reshape(a, (-1,), order=order)
+
+
+@implements(np.transpose, np.permute_dims)
+def transpose(a: Any, axes: Any = None) -> Any:
+    """Axes permuted; reversed where none are given."""
+    a = array(a)
+    if axes is None:
+        order = tuple(reversed(range(a.ndim)))
+    else:
+        order = tuple(normalize_axis("transpose", k, a.ndim) for k in axes)
+    return views.TRANSPOSE(a, axes=order)
+
+
+@implements(np.swapaxes)
+def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
+    """Two axes exchanged."""
+    a = array(a)
+    order = list(range(a.ndim))
+    i, j = (normalize_axis("swapaxes", k, a.ndim) for k in (axis1, axis2))
+    order[i], order[j] = order[j], order[i]
+    return views.TRANSPOSE(a, axes=tuple(order))
+
+
+@implements(np.moveaxis)
+def moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    """Axes moved to new positions, the others in their order."""
+    a = array(a)
+    sources = [normalize_axis("moveaxis", k, a.ndim) for k in _sequence(source)]
+    targets = [normalize_axis("moveaxis", k, a.ndim) for k in _sequence(destination)]
+    order = [k for k in range(a.ndim) if k not in sources]
+    for target, axis in sorted(zip(targets, sources, strict=True)):
+        order.insert(target, axis)
+    return views.TRANSPOSE(a, axes=tuple(order))
+
+
+def _sequence(x: Any) -> Sequence[Any]:
+    return x if isinstance(x, (tuple, list)) else (x,)
+
+
+@implements(np.expand_dims)
+def expand_dims(a: Any, axis: Any) -> Any:
+    """New axes of size one at these positions of the result."""
+    a = array(a)
+    ndim = a.ndim + len(_sequence(axis))
+    return views.EXPAND_DIMS(a, axes=normalize_axes("expand_dims", axis, ndim))
+
+
+@implements(np.squeeze)
+def squeeze(a: Any, axis: Any = None) -> Any:
+    """Without its axes of size one, or without the given ones."""
+    a = array(a)
+    if axis is None:
+        axes = tuple(k for k, d in enumerate(a.shape) if d == 1)
+    else:
+        axes = normalize_axes("squeeze", axis, a.ndim)
+    return views.SQUEEZE(a, axes=axes)
+
+
+@implements(np.flip)
+def flip(m: Any, axis: Any = None) -> Any:
+    """Elements in reverse order along axes."""
+    m = array(m)
+    axes = normalize_axes("flip", axis, m.ndim)
+    return getitem(m, tuple(slice(None, None, -1 if k in axes else None) for k in range(m.ndim)))
+
+
+def getitem(x: Any, key: Any) -> Any:
+    """`x[key]` for integers, slices, `...`, `None`, and one integer array in the first place."""
+    items = list(key) if isinstance(key, tuple) else [key]
+    if _is_index_array(items[0]) and len(items) == 1:
+        return take_rows(x, items[0])
+    if bad := [i for i in items if not _is_basic(i)]:
+        raise CaptureError(
+            f"indexing with {type(bad[0]).__name__} is not captured yet; use np.take or where"
+        )
+    used = sum(i is not None and i is not Ellipsis for i in items)
+    if used > x.ndim:
+        raise BoundsError(f"too many indices: {used} for an array of {x.ndim} dimensions")
+    at = next((k for k, i in enumerate(items) if i is Ellipsis), len(items))
+    items[at : at + 1] = [slice(None)] * (x.ndim - used)
+    return _basic_index(x, items)
+
+
+def _basic_index(x: Any, items: list[Any]) -> Any:
+    slices: list[views.Slice] = []
+    dropped: list[int] = []
+    new_axes: list[int] = []
+    position = 0  # in the result
+    for item in items:
+        if item is None:
+            new_axes.append(position)
+            position += 1
+            continue
+        size = to_dim(x.shape[len(slices)])
+        if isinstance(item, slice):
+            slices.append(views.normalize_slice(item, size))
+            position += 1
+        else:
+            dropped.append(len(slices))
+            slices.append((_bounded(item, size, len(slices)), 1, 1))
+    whole = [(0, 1, to_dim(d)) for d in x.shape]
+    if slices != whole:
+        x = views.SLICE(x, slices=tuple(slices))
+    if dropped:
+        x = views.SQUEEZE(x, axes=tuple(dropped))
+    if new_axes:
+        x = views.EXPAND_DIMS(x, axes=tuple(new_axes))
+    return x
+
+
+def _bounded(item: Any, size: Any, axis: int) -> Any:
+    position = to_dim(item)
+    if not sizes.at_least(position, 0):
+        position = add(position, size)
+    if not (sizes.at_least(position, 0) and not sizes.at_least(position, size)):
+        raise BoundsError(
+            f"index {item} is out of bounds for axis {axis} of size {sizes.shown([size])[1:-2]}"
+        )
+    return position
+
+
+def _is_basic(item: Any) -> bool:
+    if item is None or item is Ellipsis or isinstance(item, (slice, SymbolicInt)):
+        return True
+    return isinstance(item, (int, np.integer)) and not isinstance(item, bool)
+
+
+def _is_index_array(item: Any) -> bool:
+    if isinstance(item, (list, range)):
+        return True
+    return hasattr(item, "ndim") and item.ndim > 0 and np.dtype(item.dtype).kind in "iu"
+
+
+def take_rows(x: Any, index: Any) -> Any:
+    index = array(index)
+    rows = x.shape[0] if x.ndim else 0
+    return library.TAKE(
+        x, ew.WHERE(index < 0, index + rows, index) if _may_be_negative(index) else index
+    )
+
+
+def _may_be_negative(index: Any) -> bool:
+    return bool(
+        np.dtype(index.dtype).kind == "i"
+        and not (isinstance(index, np.ndarray) and (index >= 0).all())
+    )
