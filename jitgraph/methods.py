@@ -158,7 +158,8 @@ class ArrayMethods:
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         ours = FUNCTIONS.get(func)
         if ours is None:
-            raise CaptureError(f"np.{func.__name__} is not one of jitgraph's operations")
+            name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
+            raise CaptureError(f"{name} is not one of jitgraph's operations")
         return ours(*args, **kwargs)
 
     @property

@@ -16,7 +16,7 @@ from .einsum import contract
 from .views import expand_dims, moveaxis, ravel, take_rows
 
 __all__ = [
-    "concatenate", "dot", "einsum", "matmul", "stack", "take",
+    "concatenate", "dot", "einsum", "matmul", "hstack", "outer", "stack", "take", "vstack",
 ]  # fmt: skip
 
 
@@ -40,6 +40,26 @@ def stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
     if not parts:
         raise ShapeError("need at least one array to stack")
     return concatenate(parts, axis=normalize_axis("stack", axis, parts[0].ndim))
+
+
+@implements(np.vstack)
+def vstack(tup: Sequence[Any]) -> Any:
+    """Rows, or arrays of rows, one below the other."""
+    return concatenate([array(a) if array(a).ndim > 1 else expand_dims(a, 0) for a in tup])
+
+
+@implements(np.hstack)
+def hstack(tup: Sequence[Any]) -> Any:
+    """Arrays joined along the second axis; vectors along their only one."""
+    parts = [array(a) for a in tup]
+    return concatenate(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
+
+
+@implements(np.outer)
+def outer(a: Any, b: Any, out: Any = None) -> Any:
+    """Products of all pairs of elements of two (flattened) arrays."""
+    refuse("outer", out=out)
+    return ew.MULTIPLY(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
 
 
 def matmul(x: Any, y: Any, /) -> Any:

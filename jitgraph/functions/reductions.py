@@ -34,7 +34,11 @@ def _accumulated(op: Op, x: Any, axis: Any, dtype: Any, keepdims: Any) -> Any:
         x = astype(x, dtype)
     elif x.ndim == 0 or axis == ():
         x = astype(x, op.spec(_scalar_spec(x), axis=(), keepdims=False).dtype)
-    return x if x.ndim == 0 or axis == () else _reduce(op, x, axis, keepdims)
+    if x.ndim == 0 or axis == ():
+        return x
+    total = _reduce(op, x, axis, keepdims)
+    # NumPy adds in the dtype asked for; integers wrap alike whether that is done before or after
+    return total if dtype is None or total.dtype == np.dtype(dtype) else astype(total, dtype)
 
 
 def _scalar_spec(x: Any) -> Any:

@@ -130,6 +130,12 @@ def test_reductions_over_any_axes(name: str, dtype: str) -> None:
         )
 
 
+def test_sums_in_a_dtype_of_choice() -> None:
+    n = np.arange(250, 256, dtype="u1")
+    check(lambda n: (n.sum(), n.sum(dtype=np.int32), n.sum(dtype="u1"), n.mean(dtype="f4")), n)
+    check(lambda n: (n * 0.5).sum(dtype=np.float32), n)
+
+
 @pytest.mark.parametrize("name", ["argmin", "argmax"])
 def test_argument_reductions(name: str, rng: np.random.Generator) -> None:
     function = getattr(np, name)
@@ -202,6 +208,8 @@ def test_joining(rng: np.random.Generator) -> None:
     )
     check(lambda x, y: np.concatenate([x, y[:2]], axis=0) * 2, x, y)
     check(lambda x, y: np.concatenate([x, y], axis=None), x, y)
+    check(lambda x, y: (np.vstack([x, y[0]]), np.hstack([x, y]), np.hstack([x[0], y[0]])), x, y)
+    check(lambda x, y: np.outer(x, y[0]), x, y)
 
 
 MATMULS = [
