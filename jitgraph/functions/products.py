@@ -16,7 +16,15 @@ from .einsum import contract
 from .views import expand_dims, moveaxis, ravel, take_rows
 
 __all__ = [
-    "concatenate", "dot", "einsum", "matmul", "hstack", "outer", "stack", "take", "vstack",
+    "concatenate",
+    "dot",
+    "einsum",
+    "hstack",
+    "matmul",
+    "outer",
+    "stack",
+    "take",
+    "vstack",
 ]  # fmt: skip
 
 
