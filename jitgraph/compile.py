@@ -14,7 +14,7 @@ from jitgraph_codegen import program as runtime
 
 from . import config
 from .capture import Captured, Tracer, capture
-from .errors import CaptureError, DTypeError, JitgraphError, located
+from .errors import CaptureError, DTypeError, JitgraphError, located, user_line
 from .graph import Graph
 from .options import Options
 from .program import Fixed, Specialisation
@@ -83,6 +83,8 @@ class CompiledFunction:
             arguments = read(bound.leaves, bound.static)
         except CaptureError as error:
             return self._dynamically(str(error), args, kwargs)
+        except JitgraphError as error:
+            raise type(error)(f"{self.__name__}(): {error} ({user_line()})") from None
         found = self._find(bound.tree, arguments)
         if isinstance(found, Specialisation):
             self._hits += 1

@@ -133,7 +133,7 @@ class Tensor(ArrayMethods):
 
     def to(self, dtype: Any) -> Tensor:
         """Converted to `dtype`."""
-        result: Tensor = F.astype(self, dtype)
+        result: Tensor = F.astype(self, dtype, copy=False)
         return result
 
     def float(self) -> Tensor:

@@ -166,16 +166,16 @@ def clip(
         x = ew.MAXIMUM(x, operand(low))
     if high is not None:
         x = ew.MINIMUM(x, operand(high))
-    return x
+    return astype(x, array(x).dtype) if low is None and high is None else x
 
 
 @implements(np.astype)
 def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
-    """Elements converted to `dtype`, as C casts them."""
+    """Elements converted to `dtype`, as C casts them; a copy unless `copy=False` and none is needed."""
     target = np.dtype(dtype)
     check_dtype(target, "the target")
     x = array(x)
-    return x if x.dtype == target and not isinstance(x, np.ndarray) else ew.CAST(x, dtype=target)
+    return x if x.dtype == target and not copy else ew.CAST(x, dtype=target)
 
 
 @implements(np.round)

@@ -35,7 +35,7 @@ def _accumulated(op: Op, x: Any, axis: Any, dtype: Any, keepdims: Any) -> Any:
     elif x.ndim == 0 or axis == ():
         x = astype(x, op.spec(_scalar_spec(x), axis=(), keepdims=False).dtype)
     if x.ndim == 0 or axis == ():
-        return x
+        return astype(x, x.dtype)
     total = _reduce(op, x, axis, keepdims)
     # NumPy adds in the dtype asked for; integers wrap alike whether that is done before or after
     return total if dtype is None or total.dtype == np.dtype(dtype) else astype(total, dtype)
@@ -78,7 +78,8 @@ def prod(
 def _extreme(op: Op, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any) -> Any:
     refuse(op.name, out=out, initial=initial, where=where)
     a = array(a)
-    return a if a.ndim == 0 or axis == () else _reduce(op, a, axis, keepdims)
+    none = a.ndim == 0 or axis == ()
+    return astype(a, a.dtype) if none else _reduce(op, a, axis, keepdims)
 
 
 @implements(np.max, np.amax)

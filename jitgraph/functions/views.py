@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from ..errors import BoundsError, CaptureError
-from ..ops import elementwise as ew
 from ..ops import library, views
 from ..spec import as_shape, normalize_axes, normalize_axis
 from ..spec import dims as sizes
@@ -173,15 +172,5 @@ def _is_index_array(item: Any) -> bool:
 
 
 def take_rows(x: Any, index: Any) -> Any:
-    index = array(index)
-    rows = x.shape[0] if x.ndim else 0
-    return library.TAKE(
-        x, ew.WHERE(index < 0, index + rows, index) if _may_be_negative(index) else index
-    )
-
-
-def _may_be_negative(index: Any) -> bool:
-    return bool(
-        np.dtype(index.dtype).kind == "i"
-        and not (isinstance(index, np.ndarray) and (index >= 0).all())
-    )
+    """Rows of `x` at integer positions; negative ones count from the end."""
+    return library.TAKE(x, array(index))

@@ -230,6 +230,8 @@ def test_bad_input_raises_numpys_class_and_leaves_nothing_behind(name: str) -> N
 def test_errors_name_the_users_line() -> None:
     with pytest.raises(jitgraph.ShapeError, match=r"test_compile\.py:\d+"):
         jitgraph.compile(lambda x, y: x * y)(np.ones(3), np.ones(4))
+    with pytest.raises(jitgraph.DTypeError, match=r"gelu\(\): .* complex128.*test_compile\.py:\d+"):
+        jitgraph.compile(gelu)(np.ones(3, complex), np.ones(3))
 
 
 def test_wrong_argument_counts() -> None:

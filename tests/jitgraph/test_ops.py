@@ -192,7 +192,14 @@ def test_views_of_compiled_functions_share_memory_as_numpys_do() -> None:
     x = np.zeros((2, 3))
     assert jitgraph.compile(lambda x: x.T)(x).base is x
     assert jitgraph.compile(lambda x: x)(x) is x
-    assert not np.shares_memory(jitgraph.compile(lambda x: x * 1)(x), x)
+    for function in (
+        lambda x: x * 1,
+        lambda x: x.astype(np.float64),
+        lambda x: np.clip(x, None, None),
+        lambda x: x.sum(axis=()),
+        lambda x: x.max(axis=()),
+    ):
+        assert not np.shares_memory(jitgraph.compile(function, strict=True)(x), x)
 
 
 def test_joining(rng: np.random.Generator) -> None:
@@ -259,6 +266,7 @@ def test_take_along_the_first_axis(rng: np.random.Generator) -> None:
     x, index = rng.standard_normal((5, 3)), np.array([[4, 0], [-1, 2]])
     check(lambda x, i: (x[i], np.take(x, i, axis=1), np.take(x, i)), x, index % 3)
     check(lambda x, i: 2 * x[i], x, index)
+    check(lambda x: x[np.array([-1, -2])] + x[[0, 1]], x)
 
 
 @pytest.mark.parametrize("dtype", "fd")
