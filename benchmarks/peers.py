@@ -113,7 +113,7 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
     f4 = np.float32
 
     @parallel
-    def gelu(x, b):  # type: ignore[no-untyped-def]
+    def gelu(x, b):
         out = np.empty_like(x)
         for i in numba.prange(x.shape[0]):
             for j in range(x.shape[1]):
@@ -123,7 +123,7 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
         return out
 
     @parallel
-    def softmax(x):  # type: ignore[no-untyped-def]
+    def softmax(x):
         out = np.empty_like(x)
         for i in numba.prange(x.shape[0]):
             top = x[i].max()
@@ -136,7 +136,7 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
         return out
 
     @parallel
-    def layernorm(x, weight, bias):  # type: ignore[no-untyped-def]
+    def layernorm(x, weight, bias):
         out = np.empty_like(x)
         n = f4(x.shape[1])
         for i in numba.prange(x.shape[0]):
@@ -150,7 +150,7 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
         return out
 
     @parallel
-    def stencil(x):  # type: ignore[no-untyped-def]
+    def stencil(x):
         n, m = x.shape
         out = np.empty((n - 2, m - 2), x.dtype)
         for i in numba.prange(1, n - 1):
@@ -160,7 +160,7 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
         return out
 
     @parallel
-    def kmeans(points, centers):  # type: ignore[no-untyped-def]
+    def kmeans(points, centers):
         out = np.empty(len(points), np.int64)
         for i in numba.prange(len(points)):
             best, at = f4(np.inf), 0
@@ -174,7 +174,7 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
         return out
 
     @numba.njit
-    def tiny(a, b):  # type: ignore[no-untyped-def]
+    def tiny(a, b):
         return a * b + f4(1)
 
     return {

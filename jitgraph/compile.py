@@ -18,7 +18,7 @@ from .errors import CaptureError, DTypeError, JitgraphError, located, user_line
 from .graph import Graph
 from .options import Options
 from .program import Fixed, Specialisation
-from .signature import FLOAT, WANTED, Arguments, array_spec, read
+from .signature import FLOAT, Arguments, array_spec, is_dynamic, read
 from .symbolic import ShapeEnv
 from .tensor import Tensor, is_recording
 from .tree import LEAF, Tree, flatten
@@ -164,7 +164,7 @@ class CompiledFunction:
 
     def _capture(self, bound: _Bound, arguments: Arguments) -> Specialisation:
         env = ShapeEnv()
-        dynamic = [e == FLOAT or e[0] in ("array", "tensor", WANTED) for e in arguments.entries]  # type: ignore[index]
+        dynamic = [is_dynamic(e) for e in arguments.entries]
         weak = [e == FLOAT for e, d in zip(arguments.entries, dynamic, strict=True) if d]
         specs = [array_spec(a, env, w) for a, w in zip(arguments.arrays, weak, strict=True)]
         names = _leaf_names(self._signature, bound, dynamic)

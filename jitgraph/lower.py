@@ -90,7 +90,7 @@ class _Lowering:
         self._declare_buffers(layouts)
         self.levels: dict[tuple[Node, Index], int] = {}
         self.values: dict[tuple[Node, Index], ir.Expr] = {}  # of the row
-        self.row: list[ir.Stmt] = []
+        self.row: list[ir.Stmt | _OpenLoop] = []
         self.inner: list[ir.Stmt] = []
         self.inner_values: dict[tuple[Node, Index], ir.Expr] = {}
         self.earlier: dict[tuple[Node, Index], tuple[list[ir.Stmt], ir.Expr]] = {}
@@ -197,7 +197,7 @@ class _Lowering:
     def _close_pass(self) -> None:
         """Put the pass into the row; its statement list stays open for a stash."""
         axes = [k for k in sorted(self.group.reduced) if k in self.index_names]
-        self.row.append(_OpenLoop(axes, self.inner))  # type: ignore[arg-type]
+        self.row.append(_OpenLoop(axes, self.inner))
 
     def _nest(self) -> Lowered:
         body = self._closed(self.row)
@@ -209,12 +209,8 @@ class _Lowering:
                 body = (ir.Range(self.index_names[k], body),)
             else:
                 body = (ir.For(self.index_names[k], self.extent(self.group.domain[k]), body),)
-        kernel = ir.Kernel(
-            self.name, tuple(self.buffers.values()), tuple(self.sizes), self.extent(extent), body
-        )
-        kernel = ir.Kernel(
-            kernel.name, kernel.buffers, tuple(self.sizes), kernel.extent, kernel.body
-        )
+        last = self.extent(extent)  # may add a size, so it comes before the sizes are read
+        kernel = ir.Kernel(self.name, tuple(self.buffers.values()), tuple(self.sizes), last, body)
         kernel.verify()
         optimised = optimise(kernel)
         optimised.verify()
@@ -231,7 +227,7 @@ class _Lowering:
             int(part) if part.isdigit() else self.sizes[part] for part in name.split("x")
         )
 
-    def _closed(self, stmts: list[ir.Stmt]) -> tuple[ir.Stmt, ...]:
+    def _closed(self, stmts: list[ir.Stmt | _OpenLoop]) -> tuple[ir.Stmt, ...]:
         closed: list[ir.Stmt] = []
         for stmt in stmts:
             if not isinstance(stmt, _OpenLoop):
@@ -375,7 +371,8 @@ class _Lowering:
         if isinstance(value, (ir.Const, ir.Var)):
             return value
         name = self.fresh()
-        (self.row if on_row else self.inner).append(ir.Let(name, value))
+        scope: list[Any] = self.row if on_row else self.inner
+        scope.append(ir.Let(name, value))
         return ir.Var(name, value.dtype)
 
     def subscript(self, index: Index) -> tuple[ir.Expr, ...]:

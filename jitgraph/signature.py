@@ -99,6 +99,11 @@ def _static_entry(leaf: Any) -> Hashable:
     return STATIC, type(leaf), leaf
 
 
+def is_dynamic(entry: Hashable) -> bool:
+    """Whether a leaf is an input of the program, not a value compiled in."""
+    return entry == FLOAT or (isinstance(entry, tuple) and entry[0] in (ARRAY, TENSOR, WANTED))
+
+
 def array_spec(array: np.ndarray[Any, Any], env: ShapeEnv, weak: bool) -> Spec:
     """The spec of a program's input: a fresh symbol for each size beyond 1."""
     shape = tuple(d if d < 2 else env.fresh(d) for d in array.shape)

@@ -171,7 +171,7 @@ def clip(
 
 @implements(np.astype)
 def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
-    """Elements converted to `dtype`, as C casts them; a copy unless `copy=False` and none is needed."""
+    """Elements converted to `dtype`, as C casts them.  copy=False: only where that is needed."""
     target = np.dtype(dtype)
     check_dtype(target, "the target")
     x = array(x)

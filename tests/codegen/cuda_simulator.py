@@ -8,22 +8,22 @@ rng = np.random.default_rng(0)
 x, b = rng.standard_normal((3, 40)).astype("f4"), rng.standard_normal(40).astype("f4")
 
 
-def gelu(x, b):  # type: ignore[no-untyped-def]
+def gelu(x, b):
     h = x + b
     return 0.5 * h * (1 + np.tanh(0.79788456 * (h + 0.044715 * h**3)))
 
 
-def softmax(x):  # type: ignore[no-untyped-def]
+def softmax(x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def layernorm(x, b):  # type: ignore[no-untyped-def]
+def layernorm(x, b):
     mean = x.mean(axis=-1, keepdims=True)
     return (x - mean) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5) * b + b
 
 
-def reductions(x):  # type: ignore[no-untyped-def]
+def reductions(x):
     return (
         x.sum(),
         x.min(axis=1),
@@ -33,7 +33,7 @@ def reductions(x):  # type: ignore[no-untyped-def]
     )
 
 
-def views(x):  # type: ignore[no-untyped-def]
+def views(x):
     return x.T[1:] * 2 + np.floor(x[0, 0]), x[::-1, ::2] + 1
 
 

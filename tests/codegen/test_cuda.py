@@ -29,13 +29,13 @@ def test_kernels_are_right_on_the_simulator() -> None:
     assert done.stdout.split() == ["gelu", "softmax", "layernorm", "reductions", "views"]
 
 
-def gelu(x, b):  # type: ignore[no-untyped-def]
+def gelu(x, b):
     h = x + b
     return 0.5 * h * (1 + np.tanh(0.79788456 * (h + 0.044715 * h**3)))
 
 
 @pytest.mark.parametrize("function", [gelu, jitgraph.softmax], ids=["gelu", "softmax"])
-def test_kernels_compile_to_ptx_in_single_precision(function) -> None:  # type: ignore[no-untyped-def]
+def test_kernels_compile_to_ptx_in_single_precision(function) -> None:
     pytest.importorskip("cuda.bindings", reason="CUDA's compiler is not installed")
     from jitgraph_codegen.cuda_compile import ptx
 

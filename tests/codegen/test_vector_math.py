@@ -27,11 +27,11 @@ FUNCTIONS = {
 ULP = {"f4": 2.0, "f8": 2.0}
 
 
-def vectorised(name: str):  # type: ignore[no-untyped-def]
+def vectorised(name: str):
     function = getattr(loop_math, name)
 
     @numba.njit(error_model="numpy")
-    def loop(x, out):  # type: ignore[no-untyped-def]
+    def loop(x, out):
         for i in range(x.size):
             out[i] = function(x[i])
 
@@ -110,7 +110,7 @@ def test_reductions_use_several_vector_accumulators(name: str) -> None:
     function = getattr(loop_math, name)
 
     @numba.njit(error_model="numpy")
-    def reduce(x):  # type: ignore[no-untyped-def]
+    def reduce(x):
         total = x[0]
         for i in range(1, x.size):
             total = function(total, x[i])

@@ -14,7 +14,7 @@ import jitgraph
 from support import assert_same
 
 
-def gelu(x, b):  # type: ignore[no-untyped-def]
+def gelu(x, b):
     h = x + b
     return 0.5 * h * (1 + np.tanh(0.79788456 * (h + 0.044715 * h**3)))
 
@@ -59,7 +59,7 @@ def test_axes_of_one_and_other_dtypes_are_other_signatures(pair) -> None:
 
 def test_sizes_are_guarded_where_the_function_asks() -> None:
     @jitgraph.compile(strict=True)
-    def halves(x):  # type: ignore[no-untyped-def]
+    def halves(x):
         return x * 2 if x.shape[0] > 10 else x * 3
 
     assert halves(np.ones(11))[0] == 2
@@ -93,7 +93,7 @@ Point = namedtuple("Point", "x y")
 
 def test_containers_go_in_and_out(rng: np.random.Generator) -> None:
     @jitgraph.compile(strict=True)
-    def move(point, parts, *, options=None):  # type: ignore[no-untyped-def]
+    def move(point, parts, *, options=None):
         return {"p": Point(point.x + parts[0], point.y * parts[1]["a"]), "none": options, "n": 3}
 
     a, b, c, d = rng.standard_normal((4, 3))
@@ -131,13 +131,13 @@ def test_tensors_give_tensors_and_one_node_on_the_tape(pair) -> None:
 def test_gradients_of_several_outputs_and_lifted_parameters(rng: np.random.Generator) -> None:
     w = jitgraph.tensor(rng.standard_normal((4, 3)), dtype="f8", requires_grad=True)
 
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         h = jitgraph.tanh(x @ w)
         return h.sum(axis=0), (h * h).mean(), x.argmax()
 
     x = jitgraph.tensor(rng.standard_normal((5, 4)), dtype="f8", requires_grad=True)
 
-    def gradients(f):  # type: ignore[no-untyped-def]
+    def gradients(f):
         w.grad = x.grad = None
         a, b, _ = f(x)
         (a.sum() * 2 + b).backward()
@@ -158,11 +158,11 @@ def test_modes_and_options_are_checked() -> None:
     assert f(1) == 2 and f.cache_info().captures == 0
 
 
-def branch(x):  # type: ignore[no-untyped-def]
+def branch(x):
     return x if x.sum() > 0 else -x
 
 
-def write(x):  # type: ignore[no-untyped-def]
+def write(x):
     y = x + 1
     y[0] = 5
     return y
@@ -247,7 +247,7 @@ def test_methods_can_be_compiled() -> None:
         factor = 3.0
 
         @jitgraph.compile
-        def __call__(self, x):  # type: ignore[no-untyped-def]
+        def __call__(self, x):
             return x * self.factor
 
     assert Scale()(np.ones(2))[0] == 3

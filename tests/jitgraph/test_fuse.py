@@ -6,7 +6,7 @@ import pytest
 import jitgraph
 
 
-def steps(function, *args) -> list[str]:  # type: ignore[no-untyped-def]
+def steps(function, *args) -> list[str]:
     """The program's steps: "kernel", or the name of the library call."""
     text = jitgraph.compile(function, strict=True).explain(*args)
     lines = [line.split() for line in text.splitlines()]
@@ -17,7 +17,7 @@ X = np.ones((6, 5), "f4")
 W = np.ones((5, 4), "f4")
 
 
-def standardise(x):  # type: ignore[no-untyped-def]
+def standardise(x):
     return (x - x.mean(axis=0)) / x.std(axis=0)
 
 
@@ -59,7 +59,7 @@ def test_refusals_are_explained() -> None:
 def test_no_step_between_members_of_a_kernel_depends_on_it() -> None:
     """a -> matmul -> b with a -> b must not become one kernel of a and b."""
 
-    def function(x):  # type: ignore[no-untyped-def]
+    def function(x):
         a = x * 2
         return a + a @ np.ones((5, 5), "f4")
 

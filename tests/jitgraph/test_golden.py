@@ -10,30 +10,30 @@ import jitgraph
 FOLDER = Path(__file__).parent.parent / "golden"
 
 
-def gelu(x, b):  # type: ignore[no-untyped-def]
+def gelu(x, b):
     h = x + b
     return 0.5 * h * (1 + np.tanh(0.79788456 * (h + 0.044715 * h**3)))
 
 
-def softmax(x):  # type: ignore[no-untyped-def]
+def softmax(x):
     e = np.exp(x - x.max(axis=-1, keepdims=True))
     return e / e.sum(axis=-1, keepdims=True)
 
 
-def layernorm(x, weight, bias):  # type: ignore[no-untyped-def]
+def layernorm(x, weight, bias):
     mean = x.mean(axis=-1, keepdims=True)
     return (x - mean) / np.sqrt(x.var(axis=-1, keepdims=True) + 1e-5) * weight + bias
 
 
-def laplace(x):  # type: ignore[no-untyped-def]
+def laplace(x):
     return 0.25 * (x[1:-1, :-2] + x[1:-1, 2:] + x[:-2, 1:-1] + x[2:, 1:-1])
 
 
-def nearest(points, centers):  # type: ignore[no-untyped-def]
+def nearest(points, centers):
     return ((points[:, None] - centers) ** 2).sum(axis=-1).argmin(axis=1)
 
 
-def wrap(a, b):  # type: ignore[no-untyped-def]
+def wrap(a, b):
     return (a + b) // 3 & 7
 
 
@@ -50,7 +50,7 @@ CASES = {
 
 @pytest.mark.parametrize("target", ["cpu", "cuda"])
 @pytest.mark.parametrize("function", CASES, ids=lambda f: f.__name__)
-def test_generated_source(function, target: str, request: pytest.FixtureRequest) -> None:  # type: ignore[no-untyped-def]
+def test_generated_source(function, target: str, request: pytest.FixtureRequest) -> None:
     if target == "cuda" and function in (nearest, wrap):
         pytest.skip("position reductions and integer division have no CUDA form yet")
     args = [np.ones(shape, dtype) for *shape, dtype in CASES[function]]
@@ -61,7 +61,7 @@ def test_generated_source(function, target: str, request: pytest.FixtureRequest)
     assert text == path.read_text(), f"differs from {path.name}; --update-golden writes it anew"
 
 
-def _text(function, args: list[np.ndarray], target: str) -> str:  # type: ignore[no-untyped-def]
+def _text(function, args: list[np.ndarray], target: str) -> str:
     """Kernels and driver, without compiling them (a GPU's would need one)."""
     from jitgraph.build import build
     from jitgraph.options import Options

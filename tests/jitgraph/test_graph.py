@@ -52,7 +52,7 @@ def test_a_node_must_be_defined_before_it_is_used() -> None:
         Graph("f", (x,), (second, first), (second,)).verify()
 
 
-def operations(function, *args) -> list[str]:  # type: ignore[no-untyped-def]
+def operations(function, *args) -> list[str]:
     return [n.op.name for n in jitgraph.compile(function, strict=True).graph(*args).nodes]
 
 

@@ -74,7 +74,7 @@ def test_promotion_is_numpys(first: str) -> None:
     x = np.ones(3, first)
     others = [np.ones(3, d) for d in SOME_DTYPES]
 
-    def promoted(x, *others):  # type: ignore[no-untyped-def]
+    def promoted(x, *others):
         results = (
             [np.add(x, y) for y in others]
             + [np.divide(x, y) for y in others]

@@ -123,7 +123,7 @@ def test_random_programs_agree(steps: list[tuple], data: st.DataObject) -> None:
     steps = applicable(steps, inputs)
     keep = {last, *data.draw(st.sets(st.integers(len(inputs), last), max_size=3))}
 
-    def function(*arrays):  # type: ignore[no-untyped-def]
+    def function(*arrays):
         return run(steps, list(arrays), keep)
 
     expected = function(*inputs)

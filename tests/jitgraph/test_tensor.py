@@ -62,7 +62,7 @@ def test_no_grad_and_detach_stop_recording() -> None:
     assert (x * 2).requires_grad
 
     @no_grad()
-    def inference(x):  # type: ignore[no-untyped-def]
+    def inference(x):
         return x * 2
 
     assert not inference(x).requires_grad

@@ -32,7 +32,7 @@ def test_cross_entropy_is_the_mean_negative_log_likelihood(rng: np.random.Genera
         nn.functional.cross_entropy(Tensor(logits), logits)
 
 
-def _path(make, steps: int = 4) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _path(make, steps: int = 4) -> np.ndarray:
     x = jitgraph.tensor([1.0, -2.0], dtype="f8", requires_grad=True)
     optimizer = make([x])
     for _ in range(steps):
