@@ -18,6 +18,7 @@ from .errors import CaptureError, JitgraphError, user_line
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
 from .methods import ArrayMethods
 from .ops import Kind, Op
+from .ops.elementwise import CAST
 from .spec import PYTHON_SCALARS, Spec, dims, spec_of
 from .symbolic import Dim, ShapeEnv, Size, SymbolicInt, user_int
 from .tensor import Tensor
@@ -81,8 +82,8 @@ class Tracer(ArrayMethods):
         raise self._refuse("item()", "keep it an array")
 
     def copy(self) -> Any:
-        """The same values: traced values are never written, so none is made."""
-        return self
+        """The same values in memory of their own."""
+        return CAST(self, dtype=self.dtype)
 
 
 class Trace:
@@ -108,10 +109,10 @@ class Trace:
         node = self._lifted_nodes.get(id(value))
         if node is None:
             array = value.data if isinstance(value, Tensor) else value
-            if array.dtype == object and any(isinstance(v, SymbolicInt) for v in array.flat):
+            if array.dtype == object or not array.dtype.isnative:
                 raise CaptureError(
-                    f"an array was made from a traced size ({user_line()}); make it from int(n), "
-                    "which compiles for that size"
+                    f"an array of dtype {array.dtype.str} is used ({user_line()}); one made from a "
+                    "traced size can be made from int(n), which compiles for that size"
                 )
             spec = spec_of(array)
             spec = Spec(symbolic_shape(array.shape, self.env), spec.dtype)

@@ -19,12 +19,13 @@ from .graph import Graph
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import FLOAT, Arguments, array_spec, is_dynamic, read
-from .symbolic import ShapeEnv
+from .symbolic import ShapeEnv, SymbolicInt
 from .tensor import Tensor, is_recording
 from .tree import LEAF, Tree, flatten
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+_FIXED = (str, bytes, int, float, complex, np.generic, np.ndarray, np.dtype, SymbolicInt)
 _PLAIN = (np.ndarray, Tensor, float, int)
 
 
@@ -182,8 +183,11 @@ class CompiledFunction:
                 if isinstance(leaf, (Tracer, Tensor)):
                     results.append(len(outputs))
                     outputs.append(leaf)
-                else:
+                elif isinstance(leaf, _FIXED):
                     results.append(Fixed(leaf))
+                else:
+                    kind = type(leaf).__name__
+                    raise CaptureError(f"it returns a value of type {kind}, which is not captured")
             return outputs
 
         captured = self._traced(traced, names, specs, env)
@@ -315,6 +319,7 @@ def _entries(lifted: Sequence[Any]) -> tuple[Any, ...]:
             a.dtype.char,
             a.ndim,
             a.flags.c_contiguous,
+            tuple((axis, d) for axis, d in enumerate(a.shape) if d < 2),
             isinstance(t, Tensor) and t.requires_grad and is_recording(),
         )
         for t in lifted

@@ -277,7 +277,7 @@ class _Fusion:
         mine = dict(home.place)
         home.place.clear()
         for member in self.graph.nodes:
-            found = moved.get(member) or mine.get(member)
+            found = moved[member] if member in moved else mine.get(member)
             if member in moved or member in mine:
                 assert found is not None
                 home.place[member] = found

@@ -218,8 +218,8 @@ class ArrayMethods:
     view = reshape
 
     def flatten(self) -> Any:
-        """The elements in C order as one axis."""
-        return F.ravel(self)
+        """A copy of the elements in C order as one axis."""
+        return F.astype(F.ravel(self), self.dtype)
 
     def transpose(self, *axes: Any) -> Any:
         """Axes permuted (NumPy's meaning); reversed where none are given."""

@@ -37,7 +37,7 @@ class FloorDiv:
     denominator: Dim
 
     def __str__(self) -> str:
-        return f"({self.numerator})//({self.denominator})"
+        return f"(({self.numerator})//({self.denominator}))"
 
     def value(self, sizes: Mapping[str, int]) -> int:
         return evaluate(self.numerator, sizes) // evaluate(self.denominator, sizes)

@@ -201,7 +201,9 @@ def var(
         ddof = correction
     deviation = a - mean
     divisor = _count(a, axis) - ddof
-    if not isinstance(divisor, SymbolicInt):
+    if isinstance(divisor, SymbolicInt):
+        divisor = divisor if divisor >= 0 else 0
+    else:
         divisor = builtins.max(divisor, 0)
     return sum(deviation * deviation, axis=axis, keepdims=keepdims) / divisor
 

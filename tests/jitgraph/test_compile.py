@@ -173,6 +173,7 @@ FALLBACKS = {
     "write": (write, "in-place write"),
     "library": (lambda x: np.sort(x) + 1, r"np\.sort"),
     "conversion": (lambda x: x * float(x[0]), r"float\(\)"),
+    "arange": (lambda x: x * np.arange(x.shape[0]), "traced size"),
     "mask": (lambda x: x[x > 0], "indexing"),
 }
 

@@ -44,6 +44,8 @@ COMPOSED: dict[str, tuple[Callable, tuple]] = {
     "max": (lambda x: x.max(axis=-1, keepdims=True) * x, ((3, 4),)),
     "min": (lambda x: x.min(axis=0), ((3, 4),)),
     "var": (lambda x: x.var(axis=1, ddof=1), ((3, 4),)),
+    "std_of_all": (lambda x: x.std() * 2, ((3, 4),)),
+    "length": (lambda x: np.sqrt((x * x).sum()), ((3, 4),)),
     "std": (lambda x: x.std(axis=0), ((5, 4),)),
     "softmax": (jitgraph.softmax, ((3, 5),)),
     "log_softmax": (jitgraph.log_softmax, ((3, 5),)),

@@ -202,6 +202,24 @@ def test_views_of_compiled_functions_share_memory_as_numpys_do() -> None:
         assert not np.shares_memory(jitgraph.compile(function, strict=True)(x), x)
 
 
+def test_slices_at_divided_sizes() -> None:
+    for n in (4, 5, 7):
+        check(
+            lambda x: (x[x.shape[0] // 2 :] * 1, x[: x.shape[0] // 2 * 2].reshape(-1, 2).sum(1)),
+            np.arange(float(n)),
+        )
+
+
+def test_copies_are_copies() -> None:
+    x = np.ones((2, 3))
+    for function in (lambda x: x.copy(), lambda x: x.flatten(), lambda x: x.copy()[::-1]):
+        assert not np.shares_memory(jitgraph.compile(function, strict=True)(x), x)
+
+
+def test_variance_with_more_degrees_than_elements() -> None:
+    check(lambda x: x.var(axis=0, ddof=9), np.arange(12.0).reshape(3, 4))
+
+
 def test_joining(rng: np.random.Generator) -> None:
     x, y = rng.standard_normal((2, 3, 4))
     check(
