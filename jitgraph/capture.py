@@ -21,7 +21,7 @@ from .ops import Kind, Op
 from .ops.elementwise import CAST
 from .spec import PYTHON_SCALARS, Spec, dims, spec_of
 from .symbolic import Dim, ShapeEnv, Size, SymbolicInt, user_int
-from .tensor import Tensor
+from .tensor import Tensor, is_recording
 
 
 class Tracer(ArrayMethods):
@@ -91,6 +91,7 @@ class Trace:
 
     def __init__(self, env: ShapeEnv) -> None:
         self.env = env
+        self.recording = is_recording()
         self.inputs: list[Node] = []
         self.nodes: list[Node] = []
         self.lifted: list[Any] = []  # Tensors and arrays of the function's surroundings, inputs too
@@ -127,6 +128,10 @@ class Trace:
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tracer:
         where = self.where or user_line()
+        if self.recording and not is_recording():
+            raise CaptureError(
+                f"no_grad() inside a captured function ({where}); put it around the call"
+            )
         attrs = {key: _dims(value) for key, value in attrs.items()}
         inputs = tuple(self.node_of(a, where) for a in args)
         try:
@@ -214,6 +219,7 @@ def capture(
     graph can't hold, and the errors NumPy would raise for wrong shapes and dtypes.
     """
     trace = Trace(env)
+    outer, interpreter.tracing.apply = interpreter.tracing.apply, trace.apply
     dims.push(env)
     try:
         tracers = [trace.input(n, s) for n, s in zip(names, specs, strict=True)]
@@ -221,6 +227,7 @@ def capture(
         outputs = [trace.node_of(r, "?") for r in results]
         nodes, replace = _canonical(trace, env)
     finally:
+        interpreter.tracing.apply = outer
         dims.pop()
     graph = Graph(
         name,

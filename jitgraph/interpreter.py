@@ -7,6 +7,7 @@ evaluation.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 Apply = Callable[["Op", tuple[Any, ...], dict[str, Any]], Any]
 
 _interpreters: dict[type, tuple[int, Apply]] = {}
+
+
+class _Tracing(threading.local):
+    """The capture that runs in this thread: it takes operations on Tensors too."""
+
+    apply: Apply | None = None
+
+
+tracing = _Tracing()
 
 
 def register(kind: type, level: int, apply: Apply) -> None:
@@ -34,4 +44,4 @@ def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
             level, run = found
     if run is None:
         return op.eval(*args, **attrs)
-    return run(op, args, attrs)
+    return (tracing.apply or run)(op, args, attrs)

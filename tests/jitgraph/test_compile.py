@@ -149,6 +149,31 @@ def test_gradients_of_several_outputs_and_lifted_parameters(rng: np.random.Gener
         np.testing.assert_allclose(compiled, eager, rtol=1e-12)
 
 
+def test_what_is_computed_from_lifted_tensors_alone_is_captured_too() -> None:
+    w = jitgraph.tensor([1.0, 3.0], requires_grad=True)
+    f = jitgraph.compile(lambda x: (x * (w / w.sum())).sum(), strict=True)
+    x = jitgraph.tensor([1.0, 2.0])
+    assert f(x).item() == pytest.approx(1.75)
+    w.data[:] = [3.0, 1.0]
+    f(x).backward()
+    compiled, w.grad = w.grad, None
+    (x * (w / w.sum())).sum().backward()
+    assert f(x).item() == pytest.approx(1.25)
+    np.testing.assert_allclose(compiled.data, w.grad.data, rtol=1e-6)
+
+
+def test_no_grad_inside_is_kept() -> None:
+    def function(x):
+        with jitgraph.no_grad():
+            y = x * 2
+        return (x * y).sum()
+
+    x = jitgraph.ones(3, requires_grad=True)
+    f = jitgraph.compile(function)
+    f(x).backward()
+    assert x.grad.tolist() == [2, 2, 2] and "no_grad" in f.explain(x)
+
+
 def test_modes_and_options_are_checked() -> None:
     with pytest.raises(ValueError, match="mode='fast'"):
         jitgraph.compile(mode="fast")
