@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,11 +75,11 @@ def spec_of(value: Any) -> Spec:
     return Spec(array.shape, array.dtype)
 
 
-class Dims:
+class Dims(threading.local):
     """Questions about sizes, answered for the trace that is running, or for plain ints outside one.
 
-    Operations ask through this one object, so that the same shape rules serve NumPy arrays and
-    symbols.
+    Each thread has traces of its own.  Operations ask through this one object, so that the same
+    shape rules serve NumPy arrays and symbols.
     """
 
     def __init__(self) -> None:

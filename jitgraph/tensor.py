@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -25,8 +26,13 @@ from .vjp import cotangents
 _sequence = itertools.count()
 
 
-class _Mode:
+class _Mode(threading.local):
+    """What a thread does with operations; `no_grad` in one says nothing to the others."""
+
     recording = True
+
+
+_mode = _Mode()
 
 
 class Record:
@@ -160,7 +166,7 @@ class Tensor(ArrayMethods):
         self.grad = None
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self.requires_grad and _Mode.recording:
+        if self.requires_grad and _mode.recording:
             raise GradientError(
                 "a tensor that requires grad can't be written in place; build the new value with "
                 "where(), or write inside no_grad()"
@@ -269,7 +275,7 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
     out = Tensor.__new__(Tensor)
     out.data, out.requires_grad, out.grad, out._record = result, False, None, None
     if (
-        _Mode.recording
+        _mode.recording
         and op.differentiable
         and result.dtype.kind == "f"
         and any(map(_needs_grad, args))
@@ -331,16 +337,16 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
 
 
 def is_recording() -> bool:
-    return _Mode.recording
+    return _mode.recording
 
 
 @contextlib.contextmanager
 def recording(enabled: bool) -> Iterator[None]:
-    before, _Mode.recording = _Mode.recording, enabled
+    before, _mode.recording = _mode.recording, enabled
     try:
         yield
     finally:
-        _Mode.recording = before
+        _mode.recording = before
 
 
 @contextlib.contextmanager

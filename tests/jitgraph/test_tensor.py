@@ -1,5 +1,7 @@
 """Dynamic mode: the tape, and the mistakes people make first."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -66,6 +68,17 @@ def test_no_grad_and_detach_stop_recording() -> None:
         return x * 2
 
     assert not inference(x).requires_grad
+
+
+def test_no_grad_is_a_threads_own() -> None:
+    seen = []
+    with no_grad():
+        thread = threading.Thread(
+            target=lambda: seen.append((ones(1, requires_grad=True) * 2).requires_grad)
+        )
+        thread.start()
+        thread.join()
+    assert seen == [True]
 
 
 def test_writes_are_refused_where_they_would_break_gradients() -> None:
