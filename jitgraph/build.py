@@ -96,7 +96,7 @@ class _Builder:
             return plain if node.spec.weak else f"{node.spec.dtype.name}.type({plain})"
         if node.op is SIZE:
             return str(node.attrs["dim"])
-        if node.op is INPUT and node.spec.weak:
+        if node.spec.weak:
             return f"{self.names[node]}.item()"
         return self.names[node]
 
@@ -144,17 +144,12 @@ class _Builder:
         )
 
     def _return(self) -> None:
-        returned: set[Node] = set()
         values: list[str] = []
         for node in self.graph.outputs:
             if node.kind is Kind.SOURCE and node.op is not INPUT:
-                value = f"asarray({self._value(node)}, {node.spec.dtype.name})"
+                values.append(f"asarray({self._value(node)}, {node.spec.dtype.name})")
             else:
-                value = self.names[node]
-                if node in returned:
-                    value += ".copy()"
-            returned.add(node)
-            values.append(value)
+                values.append(self.names[node])
         self._emit(f"return {_tuple(values)}")
 
 

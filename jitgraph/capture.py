@@ -17,7 +17,7 @@ from . import interpreter
 from .errors import CaptureError, JitgraphError, user_line
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
 from .methods import ArrayMethods
-from .ops import Kind, Op
+from .ops import Kind, Op, scalars
 from .ops.elementwise import CAST
 from .spec import PYTHON_SCALARS, Spec, dims, spec_of
 from .symbolic import Dim, ShapeEnv, Size, SymbolicInt, user_int
@@ -31,6 +31,11 @@ class Tracer(ArrayMethods):
 
     def __init__(self, node: Node, trace: Trace) -> None:
         self.node, self.trace = node, trace
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What `isinstance` in the user's function sees: the class of the value it stands for."""
+        return self.trace.stands_for(self.node)
 
     @property
     def shape(self) -> tuple[int | SymbolicInt, ...]:
@@ -86,22 +91,81 @@ class Tracer(ArrayMethods):
         return CAST(self, dtype=self.dtype)
 
 
+def _python(row: Op, name: str) -> Any:
+    """The operator `name` as Python's where both operands are Python numbers, else NumPy's."""
+    general, reflected = getattr(ArrayMethods, name), name.startswith("__r")
+
+    def operator(self: ScalarTracer, other: Any) -> Any:
+        if isinstance(other, (ScalarTracer, SymbolicInt)) or scalars.is_python_number(other):
+            return self.trace.apply(row, (other, self) if reflected else (self, other), {})
+        return general(self, other)
+
+    return operator
+
+
+class ScalarTracer(Tracer):
+    """A Python number that is known only when the program runs."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    __add__, __radd__ = _python(scalars.ADD, "__add__"), _python(scalars.ADD, "__radd__")
+    __sub__ = _python(scalars.SUBTRACT, "__sub__")
+    __rsub__ = _python(scalars.SUBTRACT, "__rsub__")
+    __mul__ = _python(scalars.MULTIPLY, "__mul__")
+    __rmul__ = _python(scalars.MULTIPLY, "__rmul__")
+    __truediv__ = _python(scalars.DIVIDE, "__truediv__")
+    __rtruediv__ = _python(scalars.DIVIDE, "__rtruediv__")
+    __floordiv__ = _python(scalars.FLOOR_DIVIDE, "__floordiv__")
+    __rfloordiv__ = _python(scalars.FLOOR_DIVIDE, "__rfloordiv__")
+    __mod__ = _python(scalars.REMAINDER, "__mod__")
+    __rmod__ = _python(scalars.REMAINDER, "__rmod__")
+    __pow__, __rpow__ = _python(scalars.POWER, "__pow__"), _python(scalars.POWER, "__rpow__")
+    __eq__, __ne__ = _python(scalars.EQUAL, "__eq__"), _python(scalars.NOT_EQUAL, "__ne__")
+    __lt__, __le__ = _python(scalars.LESS, "__lt__"), _python(scalars.LESS_EQUAL, "__le__")
+    __gt__, __ge__ = _python(scalars.GREATER, "__gt__"), _python(scalars.GREATER_EQUAL, "__ge__")
+    __iadd__, __isub__, __imul__, __itruediv__ = __add__, __sub__, __mul__, __truediv__
+    __ifloordiv__, __imod__, __ipow__ = __floordiv__, __mod__, __pow__
+
+    def __neg__(self) -> Any:
+        return self.trace.apply(scalars.NEGATIVE, (self,), {})
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return self.trace.apply(scalars.ABSOLUTE, (self,), {})
+
+
 class Trace:
     """The nodes written down so far, and the arrays met on the way that are no arguments."""
 
-    def __init__(self, env: ShapeEnv) -> None:
+    def __init__(self, env: ShapeEnv, of_tensors: bool = False) -> None:
         self.env = env
         self.recording = is_recording()
+        self.of_tensors = of_tensors
         self.inputs: list[Node] = []
         self.nodes: list[Node] = []
         self.lifted: list[Any] = []  # Tensors and arrays of the function's surroundings, inputs too
         self._lifted_nodes: dict[int, Node] = {}
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
+        env.arithmetic = self._arithmetic  # type: ignore[method-assign]
 
     def input(self, name: str, spec: Spec) -> Tracer:
         node = Node(INPUT, (), {"name": name}, spec)
         self.inputs.append(node)
-        return Tracer(node, self)
+        return self.tracer(node)
+
+    def stands_for(self, node: Node) -> type:
+        if node.spec.weak:
+            return {"f": float, "i": int, "b": bool}[node.spec.dtype.kind]
+        return Tensor if self.of_tensors else np.ndarray
+
+    def tracer(self, node: Node) -> Tracer:
+        return (ScalarTracer if node.spec.weak else Tracer)(node, self)
+
+    def _arithmetic(self, operation: str, a: Any, b: Any) -> Any:
+        return self.apply(getattr(scalars, operation.upper()), (a, b), {})
 
     def lift(self, value: Any) -> Node:
         """An array or Tensor from outside: read anew at every call, so that trained weights are
@@ -139,7 +203,7 @@ class Trace:
         except JitgraphError as error:
             raise type(error)(f"{error} ({where})") from None
         _check_literals(op, inputs, where)
-        return Tracer(self.add(Node(op, inputs, attrs, spec, where)), self)
+        return self.tracer(self.add(Node(op, inputs, attrs, spec, where)))
 
     def node_of(self, value: Any, where: str) -> Node:
         if isinstance(value, Tracer):
@@ -190,11 +254,12 @@ def _operand_dtypes(op: Op, inputs: tuple[Node, ...]) -> tuple[Any, ...]:
 
 
 def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tracer:
-    tracer = next(a for a in args if isinstance(a, Tracer))
+    tracer: Tracer = next(a for a in args if type(a) in (Tracer, ScalarTracer))
     return tracer.trace.apply(op, args, attrs)
 
 
 interpreter.register(Tracer, 2, _apply)
+interpreter.register(ScalarTracer, 2, _apply)
 
 
 @dataclass(frozen=True)
@@ -212,13 +277,15 @@ def capture(
     specs: Sequence[Spec],
     env: ShapeEnv,
     name: str,
+    of_tensors: bool = False,
 ) -> Captured:
     """The graph of `function(tracers) -> values`.
 
-    names, specs: of the inputs; symbolic sizes belong to `env`. Raises `CaptureError` for what a
+    names, specs: of the inputs; symbolic sizes belong to `env`.
+    of_tensors: whether arrays stand for Tensors.  Raises `CaptureError` for what a
     graph can't hold, and the errors NumPy would raise for wrong shapes and dtypes.
     """
-    trace = Trace(env)
+    trace = Trace(env, of_tensors)
     outer, interpreter.tracing.apply = interpreter.tracing.apply, trace.apply
     dims.push(env)
     try:

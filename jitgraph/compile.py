@@ -13,7 +13,7 @@ import numpy as np
 from jitgraph_codegen import program as runtime
 
 from . import config
-from .capture import Captured, Tracer, capture
+from .capture import Captured, ScalarTracer, Tracer, capture
 from .errors import CaptureError, DTypeError, JitgraphError, located, user_line
 from .graph import Graph
 from .options import Options
@@ -180,9 +180,11 @@ class CompiledFunction:
             trees.append(tree)
             outputs: list[Any] = []
             for leaf in flat:
-                if isinstance(leaf, (Tracer, Tensor)):
-                    results.append(len(outputs))
-                    outputs.append(leaf)
+                if type(leaf) in (Tracer, ScalarTracer, Tensor):
+                    position = next((k for k, o in enumerate(outputs) if o is leaf), len(outputs))
+                    results.append(position)
+                    if position == len(outputs):
+                        outputs.append(leaf)
                 elif isinstance(leaf, _FIXED):
                     results.append(Fixed(leaf))
                 else:
@@ -190,7 +192,7 @@ class CompiledFunction:
                     raise CaptureError(f"it returns a value of type {kind}, which is not captured")
             return outputs
 
-        captured = self._traced(traced, names, specs, env)
+        captured = self._traced(traced, names, specs, env, arguments.any_tensor)
         lifted = captured.lifted
         everything = [*arguments.tensors, *[t if isinstance(t, Tensor) else None for t in lifted]]
         wanted = tuple(
@@ -210,10 +212,15 @@ class CompiledFunction:
         )  # fmt: skip
 
     def _traced(
-        self, traced: Callable[..., Any], names: Sequence[str], specs: Any, env: ShapeEnv
+        self,
+        traced: Callable[..., Any],
+        names: Sequence[str],
+        specs: Any,
+        env: ShapeEnv,
+        of_tensors: bool,
     ) -> Captured:
         try:
-            return capture(traced, names, specs, env, self.__name__.strip("<>"))
+            return capture(traced, names, specs, env, self.__name__.strip("<>"), of_tensors)
         except JitgraphError as error:
             raise located(error) from None
         except (TypeError, AttributeError) as error:

@@ -324,18 +324,17 @@ class _Lowering:
             _cast(self.value(source, at), dtype.name)
             for (source, at), dtype in zip(reads(node, index), dtypes, strict=True)
         ]
-        template = self._template(node, dtypes[0], args)
+        template = self._template(node, dtypes, args)
         used = tuple(args[: 1 + max(("xyz".find(c) for c in _letters(template)), default=-1)])
         return self._let(ir.Apply(template, used, result.name), on_row)
 
-    def _template(self, node: Node, dtype: np.dtype[Any], args: list[ir.Expr]) -> str:
+    def _template(self, node: Node, dtypes: list[np.dtype[Any]], args: list[ir.Expr]) -> str:
         assert node.op.loop is not None
         if node.op is ew.POWER and isinstance(args[1], ir.Const) and not self.precise:
             exponent = args[1].value
             if float(exponent).is_integer() and 1 <= exponent <= LARGEST_POWER:
                 return " * ".join(["x"] * int(exponent))
-        kind = node.inputs[1].spec.dtype.kind if node.op is ew.WHERE else dtype.kind
-        return node.op.loop.template(kind)
+        return node.op.loop.template("".join(d.kind for d in dtypes))
 
     def _recalled(self, key: tuple[Node, Index]) -> ir.Expr | None:
         """An expensive value of an earlier pass, from memory: its own output, or one not yet

@@ -112,10 +112,12 @@ class ArrayMethods:
         """
         if type(exponent) in (int, float):
             kind = np.dtype(self.dtype).kind
-            special: dict[float, Op] = {1: ew.POSITIVE, 2: ew.SQUARE} if kind in "iuf" else {}
+            special: dict[float, Op] = {2: ew.SQUARE}
+            if kind != "b":
+                special[1] = ew.POSITIVE
             if kind == "f":
                 special |= {0.5: ew.SQRT, -1: ew.RECIPROCAL}
-            if exponent in special and not (kind in "iu" and isinstance(exponent, float)):
+            if exponent in special and not (kind in "biu" and isinstance(exponent, float)):
                 return special[exponent](self)
         return ew.POWER(self, operand(exponent)) if _is_operand(exponent) else NotImplemented
 

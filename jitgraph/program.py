@@ -17,7 +17,7 @@ from jitgraph_codegen.source import KernelSource
 from .autodiff import Differentiated, differentiate
 from .capture import Captured
 from .errors import GradientError
-from .graph import Graph, Node
+from .graph import INPUT, Graph, Node
 from .ops import TABLE
 from .options import Options
 from .rewrite import simplify
@@ -99,6 +99,11 @@ class Specialisation:
             launcher = on_device
         return runtime.load(source, _library_operations(), self.options.parallel, launcher)
 
+    @cached_property
+    def _returned(self) -> tuple[Callable[[Any], Any], ...]:
+        """How each output is handed to the user: 0-d results are NumPy's or Python's scalars."""
+        return tuple(map(_handed_out, self.captured.graph.outputs))
+
     def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
         """Run on the arrays of a call, lifted ones last, and build the function's value."""
         computed = self.forward(*arrays, sizes)
@@ -108,7 +113,7 @@ class Specialisation:
         elif as_tensors:
             values = [Tensor(v) for v in computed]
         else:
-            values = [v if v.ndim else v[()] for v in computed]
+            values = [r(v) for r, v in zip(self._returned, computed, strict=True)]
         named = dict(zip(self.symbols, sizes, strict=True))
         leaves = [values[r] if isinstance(r, int) else r.result(named) for r in self.results]
         return self.tree.unflatten(leaves)
@@ -141,6 +146,19 @@ class Specialisation:
             if output.dtype.kind == "f":
                 record(self.graph.name, output, (bundle,), _pull_one(k))
         return outputs
+
+
+def _handed_out(node: Node) -> Callable[[Any], Any]:
+    if node.spec.weak:
+        return lambda value: value.item()
+    if node.spec.ndim or node.op is INPUT or node.op.name in _ARRAYS_OF_NO_AXES:
+        return lambda value: value
+    return lambda value: value[()]
+
+
+_ARRAYS_OF_NO_AXES = frozenset(
+    ("where", "reshape", "broadcast_to", "transpose")
+)  # where NumPy gives an array of no axes, not a scalar
 
 
 def _pull_one(k: int) -> Callable[..., list[Any]]:

@@ -28,19 +28,23 @@ def simplify(graph: Graph) -> Graph:
             nodes.append(shared)
         replace[node] = shared
     outputs = []
+    owner: dict[Node, Node] = {}  # memory, to what the function as written has there
     for output in graph.outputs:
-        found = replace.get(output, output)
-        if _is_memory_of_input(found) and not _is_memory_of_input(output):
+        found, written = replace.get(output, output), _memory(output)
+        if owner.setdefault(_memory(found), written) is not written or (
+            _memory(found).op is INPUT and written.op is not INPUT
+        ):  # `x * 1` is a new array, and so is each `x + 1` of two
             found = Node(ew.CAST, (found,), {"dtype": found.spec.dtype}, found.spec, output.where)
-            nodes.append(found)  # `x * 1` is a new array, not the caller's x
+            nodes.append(found)
         outputs.append(found)
     return pruned(Graph(graph.name, graph.inputs, tuple(nodes), tuple(outputs), graph.guards))
 
 
-def _is_memory_of_input(node: Node) -> bool:
+def _memory(node: Node) -> Node:
+    """The value whose elements a chain of views shows."""
     while node.kind is Kind.VIEW:
         node = node.inputs[0]
-    return node.op is INPUT
+    return node
 
 
 def _key(node: Node) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import AxisError, DTypeError, ShapeError
-from .symbolic import Dim, Shape, ShapeEnv, SymbolicInt, to_dim
+from .symbolic import Dim, Shape, ShapeEnv, to_dim
 
 FUSABLE = frozenset("?bBhHiIlLqQfd")  # dtype characters that loops are generated for
 SUPPORTED = FUSABLE | {"e"}  # float16 appears as NumPy's result for int8; it runs on NumPy
@@ -131,7 +131,7 @@ def broadcast(name: str, shapes: Sequence[Shape]) -> Shape:
 
 
 def normalize_axis(name: str, axis: Any, ndim: int) -> int:
-    if isinstance(axis, SymbolicInt) or not hasattr(axis, "__index__"):
+    if isinstance(axis, float) or not hasattr(axis, "__index__"):
         raise DTypeError(f"{name}: axis must be an integer, not {axis!r}")
     number = int(axis)
     if not -ndim <= number < ndim:

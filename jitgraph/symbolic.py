@@ -15,7 +15,9 @@ import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, SupportsIndex
+from typing import Any
+
+import numpy as np
 
 SMALLEST = 2  # the least value of a symbol
 
@@ -275,6 +277,12 @@ class ShapeEnv:
         self.guards: list[Guard] = []
         self._known: dict[str, Dim] = {}
 
+    def arithmetic(self, operation: str, a: Any, b: Any) -> Any:
+        """Arithmetic of sizes that gives no size, as in `1 / n`: the running trace writes it
+        down.
+        """
+        raise NotImplementedError
+
     def fresh(self, value: int) -> Size:
         name = f"s{len(self.hints)}"
         self.hints[name] = value
@@ -362,7 +370,11 @@ class SymbolicInt:
     def __init__(self, dim: Dim, env: ShapeEnv) -> None:
         self.dim, self.env = dim, env
 
-    def _binary(self, other: object, op: Callable[[Dim, Dim], Dim], swap: bool = False) -> Any:
+    def _binary(
+        self, other: object, name: str, op: Callable[[Dim, Dim], Dim], swap: bool = False
+    ) -> Any:
+        if isinstance(other, float):
+            return self._number(name, *((other, self) if swap else (self, other)))
         dim = _as_dim(other)
         if dim is None:
             return NotImplemented
@@ -370,29 +382,35 @@ class SymbolicInt:
         return user_int(op(a, b), self.env)
 
     def __add__(self, other: object) -> Any:
-        return self._binary(other, add)
+        return self._binary(other, "add", add)
 
     __radd__ = __add__
 
     def __mul__(self, other: object) -> Any:
-        return self._binary(other, mul)
+        return self._binary(other, "multiply", mul)
 
     __rmul__ = __mul__
 
     def __sub__(self, other: object) -> Any:
-        return self._binary(other, sub)
+        return self._binary(other, "subtract", sub)
 
     def __rsub__(self, other: object) -> Any:
-        return self._binary(other, sub, swap=True)
+        return self._binary(other, "subtract", sub, swap=True)
 
     def __floordiv__(self, other: object) -> Any:
-        return self._binary(other, floordiv)
+        return self._binary(other, "floor_divide", _checked(floordiv))
 
     def __rfloordiv__(self, other: object) -> Any:
-        return self._binary(other, floordiv, swap=True)
+        return self._binary(other, "floor_divide", _checked(floordiv), swap=True)
 
     def __mod__(self, other: object) -> Any:
-        return self._binary(other, mod)
+        return self._binary(other, "remainder", _checked(mod))
+
+    def __rmod__(self, other: object) -> Any:
+        return self._binary(other, "remainder", _checked(mod), swap=True)
+
+    def __divmod__(self, other: object) -> Any:
+        return self // other, self % other
 
     def __neg__(self) -> Any:
         return user_int(mul(-1, self.dim), self.env)
@@ -428,17 +446,35 @@ class SymbolicInt:
     def __float__(self) -> float:
         return float(self.env.value(self.dim))
 
+    def _number(self, operation: str, a: object, b: object) -> Any:
+        known = all(isinstance(x, (int, float, SymbolicInt)) for x in (a, b))
+        return self.env.arithmetic(operation, a, b) if known else NotImplemented
+
     def __truediv__(self, other: object) -> Any:
-        return int(self) / other if isinstance(other, (int, float, SymbolicInt)) else NotImplemented
+        return self._number("divide", self, other)
 
     def __rtruediv__(self, other: object) -> Any:
-        return other / int(self) if isinstance(other, (int, float)) else NotImplemented
+        return self._number("divide", other, self)
+
+    def __pow__(self, other: object) -> Any:
+        if type(other) is int and other >= 0:
+            total: Any = 1
+            for _ in range(other):
+                total = self * total
+            return total
+        return self._number("power", self, other)
+
+    def __rpow__(self, other: object) -> Any:
+        return other ** int(self) if isinstance(other, (int, float)) else NotImplemented
 
     def __hash__(self) -> int:
         return hash(self.env.value(self.dim))
 
     def __repr__(self) -> str:
-        return f"{self.dim}"
+        return str(self.env.value(self.dim))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.env.value(self.dim), spec)
 
 
 def user_int(dim: Dim, env: ShapeEnv) -> int | SymbolicInt:
@@ -450,13 +486,18 @@ def user_int(dim: Dim, env: ShapeEnv) -> int | SymbolicInt:
 def _as_dim(value: object) -> Dim | None:
     if isinstance(value, SymbolicInt):
         return value.dim
-    if isinstance(value, SupportsIndex) and not isinstance(value, bool) and _is_plain_int(value):
-        return int(value)
-    return None
+    return int(value) if isinstance(value, (int, np.integer)) else None
 
 
-def _is_plain_int(value: object) -> bool:
-    return not hasattr(value, "shape") or getattr(value, "shape", None) == ()
+def _checked(op: Callable[[Dim, Dim], Dim]) -> Callable[[Dim, Dim], Dim]:
+    """Division of sizes, which by a literal zero is Python's error."""
+
+    def divided(a: Dim, b: Dim) -> Dim:
+        if b == 0:
+            raise ZeroDivisionError("integer division or modulo by zero")
+        return op(a, b)
+
+    return divided
 
 
 def to_dim(value: Any) -> Dim:

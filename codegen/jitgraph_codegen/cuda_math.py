@@ -28,6 +28,7 @@ from math import (
 from math import fmod as float_fmod
 from typing import Any
 
+import numpy as np
 from numba import cuda
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "block_min",
     "block_prod",
     "block_sum",
+    "cbrt",
     "cos",
     "cosh",
     "erf",
@@ -45,6 +47,8 @@ __all__ = [
     "exp2",
     "expm1",
     "float_fmod",
+    "int_equal",
+    "int_less",
     "log",
     "log1p",
     "log2",
@@ -79,6 +83,24 @@ def minimum(x: Any, y: Any) -> Any:
 def select(condition: Any, x: Any, y: Any) -> Any:
     """`x if condition else y`."""
     return x if condition else y
+
+
+@_inline
+def cbrt(x: Any) -> Any:
+    """The real cube root."""
+    return math.copysign(abs(x) ** (type(x)(1) / type(x)(3)), x)
+
+
+@_inline
+def int_equal(x: Any, y: Any) -> Any:
+    """x == y of a signed and an unsigned 64-bit integer."""
+    return (x >= 0) & (y >= 0) & (np.uint64(x) == np.uint64(y))
+
+
+@_inline
+def int_less(x: Any, y: Any) -> Any:
+    """x < y of a signed and an unsigned 64-bit integer."""
+    return (x < 0) | ((y >= 0) & (np.uint64(x) < np.uint64(y)))
 
 
 @_inline

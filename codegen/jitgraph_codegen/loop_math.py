@@ -19,6 +19,7 @@ from numba.extending import lower_builtin, type_callable
 from .vector_math import (
     add_reassoc,
     arctan,
+    cbrt,
     cos,
     cosh,
     erf,
@@ -44,6 +45,7 @@ __all__ = [
     "add_reassoc",
     "arctan",
     "assume",
+    "cbrt",
     "cos",
     "cosh",
     "erf",
@@ -53,8 +55,10 @@ __all__ = [
     "float_floor_divide",
     "float_fmod",
     "float_remainder",
+    "int_equal",
     "int_floor_divide",
     "int_fmod",
+    "int_less",
     "int_remainder",
     "int_right_shift",
     "left_shift",
@@ -199,6 +203,18 @@ def float_floor_divide(x: Any, y: Any) -> Any:
         return math.copysign(quotient, x / y)
     whole = np.floor(quotient)
     return whole + type(x)(1) if quotient - whole > 0.5 else whole
+
+
+@_numpy
+def int_equal(x: Any, y: Any) -> Any:
+    """x == y of a signed and an unsigned 64-bit integer."""
+    return (x >= 0) & (y >= 0) & (np.uint64(x) == np.uint64(y))
+
+
+@_numpy
+def int_less(x: Any, y: Any) -> Any:
+    """x < y of a signed and an unsigned 64-bit integer."""
+    return (x < 0) | ((y >= 0) & (np.uint64(x) < np.uint64(y)))
 
 
 @_numpy

@@ -428,6 +428,18 @@ def _pow(x: Value, y: Value) -> Value:
     return x.constant(1.0).where(one, power)
 
 
+def _cbrt(x: Value) -> Value:
+    a = x.magnitude()
+    if x.real is SINGLE:
+        root = _exp(_log(a.double()) * THIRD[0]).rounded_to(SINGLE)
+    else:
+        high, low = _log_pair(a)
+        exponent, rest = _two_product(high, a.constant(THIRD[0]))
+        rest = rest + (low * THIRD[0] + high * THIRD[1])
+        root = _exp(exponent, more=rest.where(exponent.magnitude() < DOUBLE.exp_limit, 0.0))
+    return root.with_sign_of(x)
+
+
 def _same_real(first: types.Type, second: types.Type | None = None) -> types.Type | None:
     same = first in (types.float32, types.float64) and second in (None, first)
     return first if same else None
@@ -459,6 +471,7 @@ def _elementary(
 
 
 exp = _elementary("exp", np.exp, _exp)
+cbrt = _elementary("cbrt", np.cbrt, _cbrt)
 exp2 = _elementary("exp2", np.exp2, _exp2)
 expm1 = _elementary("expm1", np.expm1, _expm1)
 log = _elementary("log", np.log, _log)

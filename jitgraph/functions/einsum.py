@@ -74,7 +74,11 @@ def _diagonals(x: Any, letters: str) -> tuple[Any, str]:
 
 def _summed(x: Any, letters: str, keep: set[str]) -> tuple[Any, str]:
     axes = tuple(k for k, c in enumerate(letters) if c not in keep)
-    return (sum(x, axis=axes), "".join(c for c in letters if c in keep)) if axes else (x, letters)
+    return (
+        (sum(x, axis=axes, dtype=x.dtype), "".join(c for c in letters if c in keep))
+        if axes
+        else (x, letters)
+    )
 
 
 def _ordered(x: Any, letters: str, wanted: str) -> Any:

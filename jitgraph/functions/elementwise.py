@@ -188,6 +188,8 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
     if decimals == 0:
         return ew.RINT(a)
     factor = 10.0 ** builtins.abs(decimals)
+    if a.dtype.kind in "iu":
+        return ew.CAST(ew.RINT(a / factor) * factor, dtype=a.dtype)
     return ew.RINT(a * factor) / factor if decimals > 0 else ew.RINT(a / factor) * factor
 
 

@@ -1,6 +1,16 @@
 """The table of operations: one row per operation, read by every interpreter."""
 
-from . import elementwise, library, reductions, views
+from . import elementwise, library, reductions, scalars, views
 from .op import TABLE, UFUNCS, Kind, Op
 
-__all__ = ["TABLE", "UFUNCS", "Kind", "Op", "elementwise", "library", "reductions", "views"]
+__all__ = [
+    "TABLE",
+    "UFUNCS",
+    "Kind",
+    "Op",
+    "elementwise",
+    "library",
+    "reductions",
+    "scalars",
+    "views",
+]

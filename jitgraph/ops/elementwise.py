@@ -77,7 +77,7 @@ RECIPROCAL = elementwise(
     np.reciprocal, Loop("1 / x", numpy_only="bui"), lambda g, out, x: -g * out * out, flops=4
 )
 SQRT = elementwise(np.sqrt, "math.sqrt(x)", lambda g, out, x: g * 0.5 / out, flops=4)
-CBRT = elementwise(np.cbrt, "np.cbrt(x)", lambda g, out, x: g / (3 * out * out), flops=LIBM)
+CBRT = elementwise(np.cbrt, "cbrt(x)", lambda g, out, x: g / (3 * out * out), flops=2 * POLYNOMIAL)
 
 # Exponentials and logarithms.
 EXP = elementwise(np.exp, "exp(x)", lambda g, out, x: g * out, flops=POLYNOMIAL)
@@ -203,12 +203,12 @@ COPYSIGN: Op = elementwise(
 )
 
 # Comparisons and tests.
-EQUAL = elementwise(np.equal, "x == y")
-NOT_EQUAL = elementwise(np.not_equal, "x != y")
-LESS = elementwise(np.less, "x < y")
-LESS_EQUAL = elementwise(np.less_equal, "x <= y")
-GREATER = elementwise(np.greater, "x > y")
-GREATER_EQUAL = elementwise(np.greater_equal, "x >= y")
+EQUAL = elementwise(np.equal, Loop("x == y", mixed="int_equal(x, y)"))
+NOT_EQUAL = elementwise(np.not_equal, Loop("x != y", mixed="not int_equal(x, y)"))
+LESS = elementwise(np.less, Loop("x < y", mixed="int_less(x, y)"))
+LESS_EQUAL = elementwise(np.less_equal, Loop("x <= y", mixed="not int_less(y, x)"))
+GREATER = elementwise(np.greater, Loop("x > y", mixed="int_less(y, x)"))
+GREATER_EQUAL = elementwise(np.greater_equal, Loop("x >= y", mixed="not int_less(x, y)"))
 ISNAN = elementwise(np.isnan, "x != x")
 ISINF = elementwise(np.isinf, Loop("math.isinf(x)", dict.fromkeys("bui", "False")))
 ISFINITE = elementwise(np.isfinite, Loop("math.isfinite(x)", dict.fromkeys("bui", "True")))

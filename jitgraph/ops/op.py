@@ -36,6 +36,7 @@ class Kind(Enum):
 class Loop:
     """The scalar expression of an element in `x, y, z`; by dtype kind where NumPy differs.
 
+    mixed: for a signed with an unsigned 64-bit integer, which have no common dtype.
     numpy_only: kinds for which no loop is generated; NumPy itself carries the operation out.
     """
 
@@ -43,9 +44,13 @@ class Loop:
     by_kind: Mapping[str, str] = field(default_factory=dict)
     flops: int = 1
     numpy_only: str = ""
+    mixed: str = ""
 
-    def template(self, kind: str) -> str:
-        return self.by_kind.get(kind, self.default)
+    def template(self, kinds: str) -> str:
+        """The expression for operands of these kinds, as in "iu"; the first one decides."""
+        if self.mixed and kinds in ("iu", "ui"):
+            return self.mixed
+        return self.by_kind.get(kinds[0], self.default)
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,7 @@ def elementwise(
         return ufunc_dtypes(name, ufunc, specs)
 
     def spec(*specs: Spec) -> Spec:
-        result = dtypes(*specs)[-1]
-        weak = all(s.weak for s in specs) and result.kind in "if"
-        return Spec(broadcast(name, [s.shape for s in specs]), result, weak)
+        return Spec(broadcast(name, [s.shape for s in specs]), dtypes(*specs)[-1])
 
     op = Op(name, Kind.ELEMENTWISE, ufunc, spec, rules(vjp), loop=loop, loop_dtypes=dtypes)
     UFUNCS[ufunc] = op

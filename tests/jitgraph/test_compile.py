@@ -198,7 +198,6 @@ FALLBACKS = {
     "write": (write, "in-place write"),
     "library": (lambda x: np.sort(x) + 1, r"np\.sort"),
     "conversion": (lambda x: x * float(x[0]), r"float\(\)"),
-    "arange": (lambda x: x * np.arange(x.shape[0]), "traced size"),
     "mask": (lambda x: x[x > 0], "indexing"),
 }
 
@@ -279,9 +278,51 @@ def test_methods_can_be_compiled() -> None:
     assert Scale()(np.ones(2))[0] == 3
 
 
-def test_the_same_output_twice_is_two_arrays() -> None:
-    a, b = jitgraph.compile(lambda x: (x + 1, x + 1))(np.ones(3))
+def test_outputs_share_memory_where_numpys_do() -> None:
+    x = np.ones(3)
+    a, b = jitgraph.compile(lambda x: (x + 1, (x + 1)[:1]))(x)
     assert not np.shares_memory(a, b)
+    a, b = jitgraph.compile(lambda x: (lambda y: (y, y[:1]))(x + 1))(x)
+    assert np.shares_memory(a, b)
+    a, b = jitgraph.compile(lambda x: (lambda y: (y, y))(x + 1))(x)
+    assert a is b
+
+
+def test_python_numbers_stay_pythons() -> None:
+    """They widen no array, come back as Python's own, and divide by zero as Python does."""
+    x = np.ones(3, "f4")
+    f = jitgraph.compile(
+        lambda x, s: (x * (s / 3), s * 2 + 1, s**2, -s // 2, abs(s % 3), s > 1), strict=True
+    )
+    for s in (2.5, -0.25):
+        expected = f._function(x, s)
+        for got, want in zip(f(x, s), expected, strict=True):
+            assert type(got) is type(want)
+            np.testing.assert_equal(got, want)
+    assert f.cache_info().captures == 1
+    inverse = jitgraph.compile(lambda x, s: x * (1 / s), strict=True)
+    with pytest.raises(ZeroDivisionError):
+        inverse(x, 0.0)
+    assert_same(inverse(x, 2.0), x * 0.5)
+    by_numpy = jitgraph.compile(lambda x, s: x * np.divide(1, s), strict=True)
+    assert by_numpy(x, 2.0).dtype == np.float64
+
+
+def test_sizes_in_arithmetic_compile_nothing_new() -> None:
+    f = jitgraph.compile(lambda x: x * (2.0 / (x.shape[0] - 1)), strict=True)
+    for n in (5, 9, 33):
+        assert_same(f(np.ones(n)), np.full(n, 2.0 / (n - 1)))
+    assert f.cache_info().captures == 1
+
+
+def test_traced_values_look_like_what_they_stand_for() -> None:
+    @jitgraph.compile(strict=True)
+    def kinds(x, s):
+        assert isinstance(x, np.ndarray) and isinstance(s, float)
+        return x * s, f"{x.shape[0]} of {x.shape}"
+
+    assert kinds(np.ones((3, 4)), 2.0)[1] == "3 of (3, 4)"
+    assert kinds(np.ones((5, 4)), 2.0)[1] == "5 of (5, 4)"
 
 
 def test_precise_sums_in_float64() -> None:

@@ -93,6 +93,7 @@ def test_where_cast_and_clip(rng: np.random.Generator) -> None:
     check(lambda x: (np.clip(x, -1, 1), np.clip(x, None, 0.5), x.clip(0)), x)
     check(lambda x, n: (x.astype(np.float64), n.astype(bool), x.astype("i8"), n.astype("u1")), x, n)
     check(lambda x: (np.round(x), np.round(x, 2), np.nan_to_num(x)), x)
+    check(lambda n: (np.round(n, 1), np.round(n, -1)), n)
 
 
 def test_functions_numpy_lacks(rng: np.random.Generator) -> None:
@@ -105,6 +106,7 @@ def test_powers_follow_numpys_operator(rng: np.random.Generator) -> None:
     x = rng.uniform(0.1, 3, 50)
     check(lambda x: (x**2, x**0.5, x**-1, x**3, x**2.7, 2.0**x, x**x, x**0, x**-2), x)
     check(lambda x: (x**2, x**1), np.arange(-5, 5))
+    check(lambda x: x**2, np.array([True, False]))
     check(lambda x, y: x**y, np.arange(1, 9), np.arange(8))
 
 
@@ -128,6 +130,12 @@ def test_reductions_over_any_axes(name: str, dtype: str) -> None:
             ulps=32,
             atol=1e-6 if dtype == "f" else 1e-14,
         )
+
+
+def test_signed_and_unsigned_integers_compare_exactly() -> None:
+    u = np.array([0, 2**63 + 1, 2**64 - 1, 2**62 + 1, 2**63 - 1, 5], "u8")
+    q = np.array([0, -1, -1, 2**62, 2**63 - 1, 5], "i8")
+    check(lambda u, q: (u == q, u != q, u < q, u <= q, q < u, q > u, u >= q), u, q)
 
 
 def test_sums_in_a_dtype_of_choice() -> None:
@@ -278,6 +286,11 @@ def test_einsum(case: tuple, rng: np.random.Generator) -> None:
     subscripts, *shapes = case
     arrays = [rng.standard_normal(s) for s in shapes]
     check(lambda *a: np.einsum(subscripts, *a), *arrays, ulps=64, atol=1e-14)
+
+
+def test_einsum_sums_in_its_operands_dtype() -> None:
+    n = np.full((2, 2), 100, "i1")
+    check(lambda n, b: (np.einsum("ij->j", n), np.einsum("ij->j", b)), n, n > 100)
 
 
 def test_take_along_the_first_axis(rng: np.random.Generator) -> None:

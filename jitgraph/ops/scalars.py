@@ -1,0 +1,66 @@
+"""Arithmetic of Python numbers that are known only when a program runs.
+
+It is Python's own: the results are `float`, `int` or `bool`, do not decide the dtype of arrays, and
+a division by zero raises.  What can raise is carried out by Python between the kernels.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError
+from ..spec import PYTHON_SCALARS, Spec
+from .op import DType, Kind, Loop, Op, register
+
+_FLOAT, _BOOL = np.dtype(np.float64), np.dtype(bool)
+
+
+def _number(*specs: Spec) -> DType:
+    return _FLOAT if any(s.dtype.kind == "f" for s in specs) else np.dtype(np.int64)
+
+
+def _row(name: str, python: Callable[..., Any], loop: str | None, result: Any) -> Op:
+    def dtypes(*specs: Spec) -> tuple[DType, ...]:
+        return *[_number(*specs)] * len(specs), result(*specs)
+
+    def spec(*specs: Spec) -> Spec:
+        return Spec((), result(*specs), weak=True)
+
+    kind = Kind.OPAQUE if loop is None else Kind.ELEMENTWISE
+    row = None if loop is None else Loop(loop)
+    return register(Op(f"scalar_{name}", kind, python, spec, loop=row, loop_dtypes=dtypes))
+
+
+def _power(x: Any, y: Any) -> Any:
+    result = x**y
+    if isinstance(result, complex):
+        raise DTypeError(f"{x} ** {y} is complex: complex numbers are not supported")
+    return float(result)
+
+
+ADD = _row("add", operator.add, "x + y", _number)
+SUBTRACT = _row("subtract", operator.sub, "x - y", _number)
+MULTIPLY = _row("multiply", operator.mul, "x * y", _number)
+DIVIDE = _row("divide", operator.truediv, None, lambda *specs: _FLOAT)
+FLOOR_DIVIDE = _row("floor_divide", operator.floordiv, None, _number)
+REMAINDER = _row("remainder", operator.mod, None, _number)
+POWER = _row("power", _power, None, lambda *specs: _FLOAT)
+NEGATIVE = _row("negative", operator.neg, "-x", _number)
+POSITIVE = _row("positive", operator.pos, "x", _number)
+ABSOLUTE = _row("absolute", abs, "abs(x)", _number)
+
+_truth: dict[str, Any] = {"result": lambda *specs: _BOOL}
+EQUAL = _row("equal", operator.eq, "x == y", **_truth)
+NOT_EQUAL = _row("not_equal", operator.ne, "x != y", **_truth)
+LESS = _row("less", operator.lt, "x < y", **_truth)
+LESS_EQUAL = _row("less_equal", operator.le, "x <= y", **_truth)
+GREATER = _row("greater", operator.gt, "x > y", **_truth)
+GREATER_EQUAL = _row("greater_equal", operator.ge, "x >= y", **_truth)
+
+
+def is_python_number(value: Any) -> bool:
+    return type(value) in PYTHON_SCALARS
