@@ -59,7 +59,7 @@ def _replayed(node: Node, value: Mapping[Node, Tracer], trace: Trace) -> Tracer:
     made = Node(
         node.op, tuple(value[i].node for i in node.inputs), node.attrs, node.spec, node.where
     )
-    return Tracer(trace.add(made), trace)
+    return trace.tracer(trace.add(made))
 
 
 def _backward(

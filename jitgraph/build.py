@@ -5,7 +5,7 @@ graph -> simplify -> partition -> lower each group -> print -> driver
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,14 +20,17 @@ from .fuse import Group, Plan, partition
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
+from .ops.host import HOST, HOST_RESULT
 from .ops.views import RESHAPE
 from .options import Options
-from .symbolic import Size
+from .symbolic import Size, is_known_before, symbols
 
 INDENT = "    "
 
 
-def build(graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options) -> ProgramSource:
+def build(
+    graph: Graph, layouts: Mapping[str, str], sizes: Sequence[str], options: Options
+) -> ProgramSource:
     """The program's text: fuse, lower, print."""
     return _Builder(graph, layouts, sizes, options).run()
 
@@ -48,7 +51,7 @@ def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
     kernels: dict[Group, Lowered] = {}
     for step in plan.steps:
         if isinstance(step, Node):
-            strided = step.kind is Kind.VIEW and step.op is not RESHAPE
+            strided = not step.op.fresh and step.op is not RESHAPE
             known[step] = "A" if strided and on_cpu else "C"
             continue
         known.update(dict.fromkeys(step.outputs, "C"))
@@ -59,12 +62,14 @@ def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
 
 class _Builder:
     def __init__(
-        self, graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options
+        self, graph: Graph, layouts: Mapping[str, str], sizes: Sequence[str], options: Options
     ) -> None:
         self.graph, self.options, self.sizes = graph, options, sizes
         self.staged = stage(graph, layouts, options)
         self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
         self.lines: list[str] = []
+        self.bound = set(sizes)  # names of sizes that are known so far
+        self.waiting = [g for g in graph.guards if not is_known_before(g.dim)]
         self.kernels: list[KernelSource] = []
 
     def run(self) -> ProgramSource:
@@ -77,7 +82,7 @@ class _Builder:
         parameters = ", ".join([*[self.names[i] for i in self.graph.inputs], "sizes"])
         head = [f"def program({parameters}):"]
         if self.sizes:
-            head.append(f"{INDENT}{_tuple([f's{k}' for k in range(self.sizes)])} = sizes")
+            head.append(f"{INDENT}{_tuple(list(self.sizes))} = sizes")
         return ProgramSource("\n".join(head + self.lines) + "\n", tuple(self.kernels))
 
     def _emit(self, line: str) -> None:
@@ -101,12 +106,36 @@ class _Builder:
         return self.names[node]
 
     def _library_call(self, node: Node) -> None:
+        if node.op is HOST:
+            arguments = [self._value(i) for i in node.inputs[: -1 if node.attrs["after"] else None]]
+            call = f"host{node.attrs['call']}({', '.join(arguments)})"
+            return self._emit(f"{self._named(node)} = {call}  # {node.where}")
+        if node.op is HOST_RESULT:
+            return self._host_result(node)
         arguments = [self._value(i) for i in node.inputs]
         arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
         call = f"{node.op.name}({', '.join(arguments)})"
         if node.kind is not Kind.VIEW or node.op is RESHAPE:
             call = f'asarray({call}, order="C")'
         self._emit(f"{self._named(node)} = {call}  # {node.where}")
+
+    def _host_result(self, node: Node) -> None:
+        """An array that a host call gave: checked, and its sizes given their names."""
+        position, shape, dtype, _ = node.attrs.values()
+        source, name = self.names[node.inputs[0]], self._named(node)
+        self._emit(f'{name} = asarray({source}[{position}], order="C")')
+        expected = f"{name}.dtype == {dtype.name} and {name}.ndim == {len(shape)}"
+        self._emit(f'ensure({expected}, "{node.where}: another dtype or number of axes")')
+        for axis, dim in enumerate(shape):
+            if isinstance(dim, int):
+                self._emit(f'ensure({name}.shape[{axis}] == {dim}, "{node.where}: another size")')
+            else:
+                self._emit(f"{dim} = {name}.shape[{axis}]")
+                self._emit(f'ensure({dim} > 1, "{node.where}: another size")')
+                self.bound.add(str(dim))
+        for guard in [g for g in self.waiting if symbols(g.dim) <= self.bound]:
+            self._emit(f'ensure({guard}, "{guard}")')
+            self.waiting.remove(guard)
 
     def _kernel(self, group: Group, lowered: Lowered) -> None:
         for node in group.outputs:

@@ -12,14 +12,14 @@ import numpy as np
 
 from jitgraph_codegen import program as runtime
 
-from . import config
-from .capture import Captured, ScalarTracer, Tracer, capture
+from . import config, interpreter
+from .capture import TRACERS, Argument, Captured, Tracer, capture, captured_through
 from .errors import CaptureError, DTypeError, JitgraphError, located, user_line
 from .graph import Graph
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import FLOAT, Arguments, array_spec, is_dynamic, read
-from .symbolic import ShapeEnv, SymbolicInt
+from .symbolic import ShapeEnv, SymbolicInt, is_known_before
 from .tensor import Tensor, is_recording
 from .tree import LEAF, Tree, flatten
 
@@ -98,7 +98,17 @@ class CompiledFunction:
                 result = self._dynamically(str(error), args, kwargs)
                 self._cache[bound.tree, arguments.entries] = Fallback(str(error))
                 return result
-        return _run(found, arguments)
+        if (reason := _unwritable(found, arguments)) is not None:
+            return self._dynamically(reason, args, kwargs)
+        try:
+            return _run(found, arguments)
+        except runtime.Deoptimised as error:
+            return self._dynamically(str(error), args, kwargs)
+
+    @property
+    def __jitgraph_function__(self) -> Callable[..., Any]:
+        """The function as written, which a capture that meets this one goes through."""
+        return self._function
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
@@ -142,8 +152,9 @@ class CompiledFunction:
             sizes = arguments.sizes + _long_sizes(lifted)
             if (
                 len(sizes) == len(specialisation.symbols)
+                and all(f.holds() for f in specialisation.captured.fixtures)
+                and _entries(specialisation.captured) == specialisation.lifted_entries
                 and specialisation.holds(sizes)
-                and _entries(specialisation.captured.lifted) == specialisation.lifted_entries
             ):
                 return specialisation
         return None
@@ -167,20 +178,27 @@ class CompiledFunction:
         env = ShapeEnv()
         dynamic = [is_dynamic(e) for e in arguments.entries]
         weak = [e == FLOAT for e, d in zip(arguments.entries, dynamic, strict=True) if d]
-        specs = [array_spec(a, env, w) for a, w in zip(arguments.arrays, weak, strict=True)]
         names = _leaf_names(self._signature, bound, dynamic)
+        inputs = [
+            Argument(n, array_spec(a, env, w), a, "C" if a.flags.c_contiguous else "?", m)
+            for n, a, w, m in zip(names, arguments.arrays, weak, arguments.mutable, strict=True)
+        ]
         results: list[int | Fixed] = []
         trees: list[Tree] = []
 
         def traced(tracers: Sequence[Tracer]) -> list[Any]:
             rest = iter(tracers)
             leaves = [next(rest) if d else v for v, d in zip(bound.leaves, dynamic, strict=True)]
-            value = bound.call(self._function, leaves)
+            function = captured_through(interpreter.tracing.trace, self._function)
+            value = bound.call(function, self._signature, leaves)
             flat, tree = flatten(value)
             trees.append(tree)
             outputs: list[Any] = []
             for leaf in flat:
-                if type(leaf) in (Tracer, ScalarTracer, Tensor):
+                if type(leaf) is np.ndarray and leaf.dtype != object:
+                    leaf = interpreter.tracing.trace.literal_array(leaf)
+                unknown = isinstance(leaf, SymbolicInt) and not is_known_before(leaf.dim)
+                if type(leaf) in (*TRACERS, Tensor) or unknown:
                     position = next((k for k, o in enumerate(outputs) if o is leaf), len(outputs))
                     results.append(position)
                     if position == len(outputs):
@@ -192,9 +210,9 @@ class CompiledFunction:
                     raise CaptureError(f"it returns a value of type {kind}, which is not captured")
             return outputs
 
-        captured = self._traced(traced, names, specs, env, arguments.any_tensor)
+        captured = self._traced(traced, inputs, env, arguments.any_tensor)
         lifted = captured.lifted
-        everything = [*arguments.tensors, *[t if isinstance(t, Tensor) else None for t in lifted]]
+        everything = [*arguments.tensors, *[_tensor(t.value) for t in lifted]]
         wanted = tuple(
             k
             for k, t in enumerate(everything)
@@ -208,19 +226,18 @@ class CompiledFunction:
         }
         return Specialisation(
             captured, layouts, self._options, trees[0], tuple(results),
-            wanted if _is_differentiable(captured, wanted) else (), _entries(lifted),
+            wanted if _is_differentiable(captured, wanted) else (), _entries(captured),
         )  # fmt: skip
 
     def _traced(
         self,
         traced: Callable[..., Any],
-        names: Sequence[str],
-        specs: Any,
+        inputs: Sequence[Argument],
         env: ShapeEnv,
         of_tensors: bool,
     ) -> Captured:
         try:
-            return capture(traced, names, specs, env, self.__name__.strip("<>"), of_tensors)
+            return capture(traced, inputs, env, self.__name__.strip("<>"), of_tensors)
         except JitgraphError as error:
             raise located(error) from None
         except (TypeError, AttributeError) as error:
@@ -288,11 +305,13 @@ class _Bound:
     static: tuple[bool, ...]
     arguments: dict[str, Any]
 
-    def call(self, function: Callable[..., Any], leaves: list[Any]) -> Any:
+    def call(
+        self, function: Callable[..., Any], signature: inspect.Signature, leaves: list[Any]
+    ) -> Any:
         if not self.arguments:
             return function(*leaves)
         values = self.tree.unflatten(leaves)
-        bound = inspect.signature(function).bind_partial()
+        bound = signature.bind_partial()
         bound.arguments.update(values)
         return function(*bound.args, **bound.kwargs)
 
@@ -303,34 +322,60 @@ def _flat_tree(count: int) -> Tree:
 
 
 def _run(found: Specialisation, arguments: Arguments) -> Any:
-    lifted = _lifted_arrays(found.captured)
-    tensors = [
-        *arguments.tensors,
-        *[t if isinstance(t, Tensor) else None for t in found.captured.lifted],
-    ]
-    return found.run([*arguments.arrays, *lifted], arguments.sizes + _long_sizes(lifted), tensors)
+    values = [lifted.fetch() for lifted in found.captured.lifted]
+    tensors = [*arguments.tensors, *map(_tensor, values)]
+    arrays = list(map(_array, values))
+    return found.run([*arguments.arrays, *arrays], arguments.sizes + _long_sizes(arrays), tensors)
+
+
+def _array(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
+
+
+def _tensor(value: Any) -> Tensor | None:
+    return value if isinstance(value, Tensor) else None
+
+
+_NOTHING = np.zeros(0, "V1")  # where an array was, and is no more
 
 
 def _lifted_arrays(captured: Captured) -> list[np.ndarray[Any, Any]]:
-    return [t.data if isinstance(t, Tensor) else t for t in captured.lifted]
+    arrays = [_array(lifted.fetch()) for lifted in captured.lifted]
+    return [a if type(a) is np.ndarray else _NOTHING for a in arrays]
+
+
+def _unwritable(found: Specialisation, arguments: Arguments) -> str | None:
+    """Why a program that writes to its arguments can't have these."""
+    if not found.captured.written:
+        return None
+    arrays = [*arguments.arrays, *_lifted_arrays(found.captured)]
+    for k in found.captured.written:
+        if not arrays[k].flags.writeable or (k < len(arguments.same) and not arguments.same[k]):
+            return "it writes to an argument that is read-only or not in the machine's own layout"
+        if any(j != k and np.may_share_memory(a, arrays[k]) for j, a in enumerate(arrays)):
+            return "it writes to an argument that shares memory with another"
+    return None
 
 
 def _long_sizes(arrays: Sequence[np.ndarray[Any, Any]]) -> list[int]:
     return [d for a in arrays for d in a.shape if d > 1]
 
 
-def _entries(lifted: Sequence[Any]) -> tuple[Any, ...]:
+def _entries(captured: Captured) -> tuple[Any, ...]:
     """What of the lifted arrays a program depends on."""
     return tuple(
         (
-            a.dtype.char,
-            a.ndim,
-            a.flags.c_contiguous,
-            tuple((axis, d) for axis, d in enumerate(a.shape) if d < 2),
-            isinstance(t, Tensor) and t.requires_grad and is_recording(),
+            type(value),
+            array.dtype.char,
+            array.ndim,
+            array.flags.c_contiguous,
+            tuple((axis, d) for axis, d in enumerate(array.shape) if d < 2),
+            isinstance(value, Tensor) and value.requires_grad and is_recording(),
         )
-        for t in lifted
-        for a in [t.data if isinstance(t, Tensor) else t]
+        if isinstance(array, np.ndarray)
+        else type(value)
+        for value in [lifted.fetch() for lifted in captured.lifted]
+        for array in [_array(value)]
     )
 
 

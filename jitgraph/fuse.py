@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 
 from .affine import Index, as_index, fixed, identity
 from .affine import axis as affine_axis
-from .graph import INPUT, Graph, Node
+from .graph import INPUT, Graph, Node, SizeSources
 from .ops import Kind
 from .ops.views import broadcast_index
 from .spec import FUSABLE
-from .symbolic import Dim
+from .symbolic import Dim, symbols
 
 RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
 SPREAD_FLOPS = 4  # the same for one that would be computed once per row
@@ -328,7 +328,8 @@ class _Fusion:
     def plan(self) -> Plan:
         """Steps that the outputs need, in order; members no step reads are dropped."""
         needed = _Demand(self)
-        for output in self.graph.outputs:
+        guarded = {name for guard in self.graph.guards for name in symbols(guard.dim)}
+        for output in (*self.graph.outputs, *needed.sizes.bringing(guarded)):
             needed.memory(output)
         order = needed.ordered()
         for step in order:
@@ -394,6 +395,7 @@ class _Demand:
 
     def __init__(self, fusion: _Fusion) -> None:
         self.fusion = fusion
+        self.sizes = SizeSources(fusion.graph.nodes)
         self.done: set[Node] = set()
         self.steps: list[Step] = []
 
@@ -409,12 +411,19 @@ class _Demand:
             if group is None:
                 if node not in self.steps:
                     self.steps.append(node)
-                stack.extend(node.inputs)
+                stack.extend(self.needs(node))
                 continue
             if group not in self.steps:
                 self.steps.append(group)
             group.outputs.append(node)
-            stack.extend(external_inputs(group))
+            stack.extend(self.needs(group))
+
+    def needs(self, step: Step) -> list[Node]:
+        """What must be in memory before a step."""
+        if isinstance(step, Node):
+            return [*step.inputs, *self.sizes.of(step)]
+        brought = [source for member in step.inside for source in self.sizes.of(member)]
+        return [*external_inputs(step), *brought]
 
     def ordered(self) -> list[Step]:
         """The steps, producers first."""
@@ -431,9 +440,10 @@ class _Demand:
                 elif step not in state:
                     state[step] = False
                     stack.append((step, True))
-                    inputs = step.inputs if isinstance(step, Node) else external_inputs(step)
                     stack.extend(
-                        (made[i], False) for i in inputs if i in made and made[i] not in state
+                        (made[i], False)
+                        for i in self.needs(step)
+                        if i in made and made[i] not in state
                     )
         return order
 

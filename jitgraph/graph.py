@@ -23,9 +23,20 @@ import numpy as np
 
 from .errors import GraphError, JitgraphError
 from .ops import TABLE, Kind, Op
+from .ops.host import HOST_RESULT
 from .ops.op import register
 from .spec import Spec, dims
-from .symbolic import Dim, Guard, ShapeEnv, Size, mul, parse_dim, sub, surely_nonnegative
+from .symbolic import (
+    Dim,
+    Guard,
+    ShapeEnv,
+    Size,
+    mul,
+    parse_dim,
+    sub,
+    surely_nonnegative,
+    symbols,
+)
 
 
 def _no_eval(**attrs: Any) -> Any:
@@ -147,7 +158,35 @@ def sizes_assumed(graph: Graph) -> ShapeEnv:
     return _AssumedSizes(graph.guards)
 
 
-def reachable(outputs: Iterable[Node]) -> set[Node]:
+class SizeSources:
+    """Which host results bring the sizes that only the running program knows."""
+
+    def __init__(self, nodes: Iterable[Node]) -> None:
+        self._node: dict[str, Node] = {}
+        for node in nodes:
+            if node.op is HOST_RESULT:
+                self._node |= {name: node for d in node.attrs["shape"] for name in symbols(d)}
+
+    def of(self, node: Node) -> list[Node]:
+        """The host results whose sizes a node mentions."""
+        if not self._node or node.op is HOST_RESULT:
+            return []
+        names = {name for value in (node.spec.shape, *node.attrs.values()) for name in _named(value)}
+        return self.bringing(names)
+
+    def bringing(self, names: Iterable[str]) -> list[Node]:
+        return [self._node[name] for name in names if name in self._node]
+
+
+def _named(value: Any) -> Iterator[str]:
+    if isinstance(value, tuple):
+        for item in value:
+            yield from _named(item)
+    elif isinstance(value, Size):
+        yield from value.symbols
+
+
+def reachable(outputs: Iterable[Node], sizes: SizeSources | None = None) -> set[Node]:
     """The outputs and all they are computed from."""
     found: set[Node] = set()
     stack = list(outputs)
@@ -156,12 +195,16 @@ def reachable(outputs: Iterable[Node]) -> set[Node]:
         if node not in found:
             found.add(node)
             stack.extend(node.inputs)
+            if sizes is not None:
+                stack.extend(sizes.of(node))
     return found
 
 
 def pruned(graph: Graph) -> Graph:
     """The graph without nodes that no output needs; inputs stay, they are the signature."""
-    alive = reachable(graph.outputs)
+    sizes = SizeSources(graph.nodes)
+    guarded = {name for guard in graph.guards for name in symbols(guard.dim)}
+    alive = reachable([*graph.outputs, *sizes.bringing(guarded)], sizes)
     nodes = tuple(n for n in graph.nodes if n in alive)
     return Graph(graph.name, graph.inputs, nodes, graph.outputs, graph.guards)
 
@@ -275,7 +318,7 @@ def _attr_value(tree: ast.expr) -> Any:
             return -value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id="inf")):
             return -float("inf")
-        case ast.Name(id=name) if not re.fullmatch(r"s\d+", name):
+        case ast.Name(id=name) if not re.fullmatch(r"[su]\d+", name):
             return np.dtype(name)
     return parse_dim(ast.unparse(tree))
 

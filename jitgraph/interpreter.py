@@ -22,7 +22,11 @@ _interpreters: dict[type, tuple[int, Apply]] = {}
 class _Tracing(threading.local):
     """The capture that runs in this thread: it takes operations on Tensors too."""
 
-    apply: Apply | None = None
+    trace: Any = None
+
+    @property
+    def apply(self) -> Apply | None:
+        return None if self.trace is None else self.trace.apply  # type: ignore[no-any-return]
 
 
 tracing = _Tracing()

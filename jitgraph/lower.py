@@ -315,6 +315,8 @@ class _Lowering:
         return known[key]
 
     def _computed(self, node: Node, index: Index, on_row: bool) -> ir.Expr:
+        if node.op is ew.IOTA:
+            return self._let(_cast(self.subscript(index)[0], node.spec.dtype.name), on_row)
         assert node.op.loop is not None and node.op.loop_dtypes is not None
         *dtypes, result = node.op.loop_dtypes(*[i.spec for i in node.inputs], **node.attrs)
         if node.op is ew.CAST:

@@ -12,7 +12,7 @@ import numpy as np
 from . import functions as F
 from .errors import CaptureError, DTypeError
 from .functions.base import FUNCTIONS, operand
-from .functions.views import getitem
+from .functions.indexing import getitem
 from .ops import UFUNCS
 from .ops import elementwise as ew
 from .ops.op import Op

@@ -21,7 +21,7 @@ from .graph import INPUT, Graph, Node
 from .ops import TABLE
 from .options import Options
 from .rewrite import simplify
-from .symbolic import Guard, SymbolicInt, evaluate
+from .symbolic import Guard, SymbolicInt, evaluate, is_known_before
 from .tensor import Tensor, record
 from .tree import Tree
 
@@ -63,12 +63,13 @@ class Specialisation:
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
-        return tuple(self.captured.env.hints)
+        return tuple(name for name in self.captured.env.hints if name.startswith("s"))
 
     @cached_property
     def holds(self) -> Callable[[Sequence[int]], bool]:
         """Whether the guards hold for the sizes of a call, as compiled Python."""
-        return _guard_function(self.graph.guards, self.symbols)
+        guards = [g for g in self.graph.guards if is_known_before(g.dim)]
+        return _guard_function(guards, self.symbols)
 
     @cached_property
     def differentiated(self) -> Differentiated:
@@ -88,7 +89,7 @@ class Specialisation:
 
     def source(self, graph: Graph, layouts: Mapping[str, str]) -> runtime.ProgramSource:
         """The program of a graph, from the store if it was ever built on this machine."""
-        return program_of(graph, layouts, len(self.symbols), self.options)
+        return program_of(graph, layouts, self.symbols, self.options)
 
     def _load(self, graph: Graph, layouts: Mapping[str, str]) -> Callable[..., tuple[Any, ...]]:
         source = self.source(graph, layouts)
@@ -97,16 +98,24 @@ class Specialisation:
             from jitgraph_codegen.cuda_compile import launcher as on_device
 
             launcher = on_device
-        return runtime.load(source, _library_operations(), self.options.parallel, launcher)
+        operations = _library_operations()
+        operations |= {f"host{k}": call for k, call in enumerate(self.captured.hosts)}
+        return runtime.load(source, operations, self.options.parallel, launcher)
 
     @cached_property
     def _returned(self) -> tuple[Callable[[Any], Any], ...]:
         """How each output is handed to the user: 0-d results are NumPy's or Python's scalars."""
-        return tuple(map(_handed_out, self.captured.graph.outputs))
+        return tuple(map(_handed_out, self.captured.graph.outputs[: self.captured.results]))
 
     def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
         """Run on the arrays of a call, lifted ones last, and build the function's value."""
         computed = self.forward(*arrays, sizes)
+        for position, value in zip(
+            self.captured.written, computed[self.captured.results :], strict=False
+        ):
+            if value is not arrays[position]:
+                np.copyto(arrays[position], value)
+        computed = computed[: self.captured.results]
         as_tensors = any(t is not None for t in inputs)
         if self.wanted:
             values = self._on_tape(computed, sizes, inputs)
@@ -201,11 +210,11 @@ def _guard_function(
 
 
 def program_of(
-    graph: Graph, layouts: Mapping[str, str], sizes: int, options: Options
+    graph: Graph, layouts: Mapping[str, str], sizes: Sequence[str], options: Options
 ) -> runtime.ProgramSource:
     """The program of a simplified graph, from the store if it was ever built on this machine.
 
-    layouts: "C" or "A" for each input by name; sizes: how many size arguments a call brings.
+    layouts: "C" or "A" for each input by name; sizes: names of the sizes a call brings.
     """
     text = f"{graph}\n{sorted(layouts.items())} {sizes} {options}"
     key = store.key("program", text, _generator(), runtime.generator())

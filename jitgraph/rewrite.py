@@ -42,15 +42,15 @@ def simplify(graph: Graph) -> Graph:
 
 def _memory(node: Node) -> Node:
     """The value whose elements a chain of views shows."""
-    while node.kind is Kind.VIEW:
+    while not node.op.fresh:
         node = node.inputs[0]
     return node
 
 
 def _key(node: Node) -> Any:
     """Equal for nodes that compute the same value."""
-    if node.op is INPUT:
-        return id(node)
+    if node.op is INPUT or node.op is views.FULL:
+        return id(node)  # arrays to be filled are filled apart
     attrs = tuple((k, _literal(v)) for k, v in sorted(node.attrs.items()))
     return node.op.name, tuple(map(id, node.inputs)), attrs, node.spec
 
@@ -72,7 +72,8 @@ def _simplified(node: Node) -> Node:
 
 def _fold(node: Node) -> Node | None:
     """An elementwise operation on constants alone."""
-    if node.kind is not Kind.ELEMENTWISE or any(i.op is not CONSTANT for i in node.inputs):
+    constants = bool(node.inputs) and all(i.op is CONSTANT for i in node.inputs)
+    if node.kind is not Kind.ELEMENTWISE or not constants:
         return None
     with np.errstate(all="ignore"):
         value = node.op.eval(*[i.attrs["value"] for i in node.inputs], **node.attrs)

@@ -21,7 +21,9 @@ from .spec import SUPPORTED, Spec, check_dtype
 from .symbolic import ShapeEnv
 from .tensor import Tensor, is_recording
 
-ARRAY, TENSOR, WANTED, FLOAT, STATIC = "array", "tensor", "differentiated", "float", "static"
+ARRAY, NUMBER, TENSOR, WANTED = "array", "number", "tensor", "differentiated"
+FLOAT, STATIC = "float", "static"
+_ROLES = (ARRAY, NUMBER, TENSOR, WANTED)
 
 
 @dataclass
@@ -32,6 +34,8 @@ class Arguments:
     arrays: list[np.ndarray[Any, Any]]  # what the program is given, floats as 0-d arrays
     sizes: list[int]  # of all axes longer than one, in order
     tensors: list[Tensor | None]  # beside `arrays`
+    mutable: list[bool]  # whether each is an array, not a number
+    same: list[bool]  # whether each is the user's own memory, not a converted copy
 
     @property
     def any_tensor(self) -> bool:
@@ -43,7 +47,7 @@ def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
     word.
     """
     entries: list[Hashable] = []
-    found = Arguments((), [], [], [])
+    found = Arguments((), [], [], [], [], [])
     for leaf, is_static in zip(leaves, static, strict=True):
         kind = type(leaf)
         if kind is np.ndarray and not is_static:
@@ -55,8 +59,11 @@ def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
             entries.append(FLOAT)
             found.arrays.append(np.asarray(leaf))
             found.tensors.append(None)
+            found.mutable.append(False)
+            found.same.append(False)
         elif isinstance(leaf, np.generic) and not is_static:
-            entries.append((ARRAY, *_array_entry(np.asarray(leaf), found, None)))
+            entries.append((NUMBER, *_array_entry(np.asarray(leaf), found, None)))
+            found.mutable[-1] = False
         else:
             entries.append(_static_entry(leaf))
     found.entries = tuple(entries)
@@ -69,11 +76,14 @@ def _array_entry(
     if array.dtype.char not in SUPPORTED:
         check_dtype(array.dtype, "an argument")
     flags = array.flags
-    if not (flags.aligned and array.dtype.isnative):
+    native = flags.aligned and array.dtype.isnative
+    if not native:
         array = array.astype(array.dtype.newbyteorder("="))
         flags = array.flags
     found.arrays.append(array)
     found.tensors.append(tensor)
+    found.mutable.append(True)
+    found.same.append(native)
     small = []
     for axis, size in enumerate(array.shape):
         if size > 1:
@@ -101,7 +111,7 @@ def _static_entry(leaf: Any) -> Hashable:
 
 def is_dynamic(entry: Hashable) -> bool:
     """Whether a leaf is an input of the program, not a value compiled in."""
-    return entry == FLOAT or (isinstance(entry, tuple) and entry[0] in (ARRAY, TENSOR, WANTED))
+    return entry == FLOAT or (isinstance(entry, tuple) and entry[0] in _ROLES)
 
 
 def array_spec(array: np.ndarray[Any, Any], env: ShapeEnv, weak: bool) -> Spec:

@@ -265,6 +265,11 @@ class Guard:
         return {"==": value == 0, "!=": value != 0, ">=": value >= 0}[self.relation]
 
 
+def is_known_before(dim: Dim) -> bool:
+    """Whether an expression has none of the symbols that only the running program knows."""
+    return not any(name.startswith("u") for name in symbols(dim))
+
+
 class ShapeEnv:
     """The symbols of one capture: their values at capture time and the guards taken so far.
 
@@ -283,8 +288,9 @@ class ShapeEnv:
         """
         raise NotImplementedError
 
-    def fresh(self, value: int) -> Size:
-        name = f"s{len(self.hints)}"
+    def fresh(self, value: int, known: bool = True) -> Size:
+        """A symbol for a size; `known=False` for one that only the running program knows."""
+        name = f"{'s' if known else 'u'}{len(self.hints)}"
         self.hints[name] = value
         return symbol(name)
 
@@ -345,15 +351,15 @@ class ShapeEnv:
 
         The youngest such symbol goes, so that results are named by the first arguments.
         """
-        candidates: list[tuple[int, str, int]] = []
+        candidates: list[tuple[str, int, str, int]] = []
         for monomial, coefficient in zero.terms:
             if len(monomial) == 1 and isinstance(monomial[0], Symbol) and abs(coefficient) == 1:
                 name = monomial[0].name
                 rest = add(zero, mul(-coefficient, symbol(name)))
                 if name not in symbols(rest):
-                    candidates.append((int(name[1:]), name, coefficient))
+                    candidates.append((name[0], int(name[1:]), name, coefficient))
         if candidates:
-            _, name, coefficient = max(candidates)
+            _, _, name, coefficient = max(candidates)
             rest = add(zero, mul(-coefficient, symbol(name)))
             self._known[name] = mul(-coefficient, rest)
 

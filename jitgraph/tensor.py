@@ -17,7 +17,7 @@ import numpy as np
 from . import functions as F
 from . import interpreter
 from .errors import DTypeError, GradientError, JitgraphError, ShapeError, user_line
-from .functions.views import getitem
+from .functions.indexing import getitem
 from .methods import ArrayMethods
 from .ops import Op
 from .spec import check_dtype

@@ -26,6 +26,10 @@ from .runtime import LoadedKernel
 from .source import KernelSource
 
 
+class Deoptimised(Exception):
+    """A value in the middle of a program is not what the program was compiled for."""
+
+
 @cache
 def generator() -> str:
     """What the text of programs and kernels depends on: the back end's own source."""
@@ -109,7 +113,10 @@ def load(
     operations: the library functions its text names.
     launcher: makes the callable of a kernel; machine code on the CPU unless given.
     """
-    namespace: dict[str, Any] = {"empty": np.empty, "asarray": np.asarray, **operations}
+    namespace: dict[str, Any] = {
+        "empty": np.empty, "asarray": np.asarray, "copyto": np.copyto, "ensure": _ensure,
+        **operations,
+    }  # fmt: skip
     namespace |= {d: np.dtype(d) for d in _DTYPES}
     for kernel in source.kernels:
         if launcher is not None:
@@ -121,6 +128,11 @@ def load(
     exec(compile(source.driver, "<jitgraph program>", "exec"), namespace)
     program: Callable[..., tuple[Any, ...]] = namespace["program"]
     return program
+
+
+def _ensure(condition: bool, what: str) -> None:
+    if not condition:
+        raise Deoptimised(what)
 
 
 _DTYPES = (

@@ -5,7 +5,7 @@ captured.  Decorated with the NumPy function it stands for, so that `np.mean(x)`
 tracer arrives here.
 """
 
-from . import elementwise, products, reductions, views
+from . import creation, elementwise, indexing, products, reductions, views
 from .elementwise import *
 from .products import *
 from .reductions import *

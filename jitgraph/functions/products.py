@@ -13,7 +13,8 @@ from ..ops import library
 from ..spec import normalize_axis
 from .base import array, implements, refuse
 from .einsum import contract
-from .views import expand_dims, moveaxis, ravel, take_rows
+from .indexing import take_axis
+from .views import expand_dims, ravel
 
 __all__ = [
     "concatenate",
@@ -102,11 +103,8 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
         raise CaptureError(f"take: mode {mode!r} is not supported")
     a = array(a)
     if axis is None:
-        return take_rows(ravel(a), indices)
-    axis = normalize_axis("take", axis, a.ndim)
-    index = array(indices)
-    rows = take_rows(moveaxis(a, axis, 0), index)
-    return moveaxis(rows, tuple(range(index.ndim)), tuple(range(axis, axis + index.ndim)))
+        return take_axis(ravel(a), indices, 0)
+    return take_axis(a, indices, normalize_axis("take", axis, a.ndim))
 
 
 @implements(np.einsum)

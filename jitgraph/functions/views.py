@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from ..errors import BoundsError, CaptureError
-from ..ops import library, views
+from ..ops import views
 from ..spec import as_shape, normalize_axes, normalize_axis
 from ..spec import dims as sizes
-from ..symbolic import SymbolicInt, add, to_dim
+from ..symbolic import add, to_dim
 from .base import array, implements, operand
 
 __all__ = [
@@ -101,27 +101,12 @@ def flip(m: Any, axis: Any = None) -> Any:
     """Elements in reverse order along axes."""
     m = array(m)
     axes = normalize_axes("flip", axis, m.ndim)
-    return getitem(m, tuple(slice(None, None, -1 if k in axes else None) for k in range(m.ndim)))
+    reverse = slice(None, None, -1)
+    return basic_view(m, [reverse if k in axes else slice(None) for k in range(m.ndim)])
 
 
-def getitem(x: Any, key: Any) -> Any:
-    """`x[key]` for integers, slices, `...`, `None`, and one integer array in the first place."""
-    items = list(key) if isinstance(key, tuple) else [key]
-    if _is_index_array(items[0]) and len(items) == 1:
-        return take_rows(x, items[0])
-    if bad := [i for i in items if not _is_basic(i)]:
-        raise CaptureError(
-            f"indexing with {type(bad[0]).__name__} is not captured yet; use np.take or where"
-        )
-    used = sum(i is not None and i is not Ellipsis for i in items)
-    if used > x.ndim:
-        raise BoundsError(f"too many indices: {used} for an array of {x.ndim} dimensions")
-    at = next((k for k, i in enumerate(items) if i is Ellipsis), len(items))
-    items[at : at + 1] = [slice(None)] * (x.ndim - used)
-    return _basic_index(x, items)
-
-
-def _basic_index(x: Any, items: list[Any]) -> Any:
+def basic_view(x: Any, items: Sequence[Any]) -> Any:
+    """`x[items]` for integers, slices and `None`; an item for each axis of `x`."""
     slices: list[views.Slice] = []
     dropped: list[int] = []
     new_axes: list[int] = []
@@ -157,20 +142,3 @@ def _bounded(item: Any, size: Any, axis: int) -> Any:
             f"index {item} is out of bounds for axis {axis} of size {sizes.shown([size])[1:-2]}"
         )
     return position
-
-
-def _is_basic(item: Any) -> bool:
-    if item is None or item is Ellipsis or isinstance(item, (slice, SymbolicInt)):
-        return True
-    return isinstance(item, (int, np.integer)) and not isinstance(item, bool)
-
-
-def _is_index_array(item: Any) -> bool:
-    if isinstance(item, (list, range)):
-        return True
-    return hasattr(item, "ndim") and item.ndim > 0 and np.dtype(item.dtype).kind in "iu"
-
-
-def take_rows(x: Any, index: Any) -> Any:
-    """Rows of `x` at integer positions; negative ones count from the end."""
-    return library.TAKE(x, array(index))

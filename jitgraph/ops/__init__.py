@@ -1,6 +1,6 @@
 """The table of operations: one row per operation, read by every interpreter."""
 
-from . import elementwise, library, reductions, scalars, views
+from . import elementwise, host, indexing, library, reductions, scalars, views
 from .op import TABLE, UFUNCS, Kind, Op
 
 __all__ = [
@@ -8,7 +8,7 @@ __all__ = [
     "UFUNCS",
     "Kind",
     "Op",
-    "elementwise",
+    "elementwise", "host", "indexing",
     "library",
     "reductions",
     "scalars",

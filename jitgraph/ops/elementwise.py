@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import DTypeError
 from ..spec import Spec, broadcast, promotion_type
+from ..symbolic import to_dim
 from .op import UFUNCS, DType, Kind, Loop, Op, elementwise, register, ufunc_dtypes
 
 LIBM = 20  # a scalar library call, against one addition
@@ -226,6 +227,19 @@ INVERT = elementwise(np.invert, Loop("~x", {"b": "not x"}))
 LEFT_SHIFT = elementwise(np.left_shift, "left_shift(x, y)")
 RIGHT_SHIFT = elementwise(
     np.right_shift, Loop("int_right_shift(x, y)", {"u": "uint_right_shift(x, y)"})
+)
+
+
+# Positions
+
+IOTA = register(
+    Op(
+        "iota",  # 0, 1, 2, ... along the one axis
+        Kind.ELEMENTWISE,
+        lambda *, size, dtype: np.arange(size, dtype=dtype),
+        lambda *, size, dtype: Spec((to_dim(size),), dtype),
+        loop=Loop("x", flops=0),
+    )
 )
 
 

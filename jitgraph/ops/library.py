@@ -1,4 +1,4 @@
-"""Operations that a library carries out between the kernels: matrix products, joining, gathers."""
+"""Operations that a library carries out between the kernels: matrix products and joining."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..spec import Spec, as_shape, broadcast, dims, normalize_axis
 from ..symbolic import Dim, add
 from .op import Op, opaque, ufunc_dtypes
@@ -100,35 +100,4 @@ CONCATENATE = opaque(
     lambda *xs, axis: np.concatenate(xs, axis=axis),
     _concatenate_spec,
     vjp_all=_concatenate_gradient,
-)
-
-
-# gather along the first axis by an integer array, and its transpose
-
-
-def _take_spec(x: Spec, index: Spec) -> Spec:
-    if index.dtype.kind not in "iu":
-        raise DTypeError(f"take: an index array must hold integers, not {index.dtype}")
-    if x.ndim == 0:
-        raise ShapeError("take: a scalar has no axis to take from")
-    return Spec((*index.shape, *x.shape[1:]), x.dtype)
-
-
-def _scatter_eval(g: Any, index: Any, *, shape: Any) -> Any:
-    whole = np.zeros(shape, np.asarray(g).dtype)
-    np.add.at(whole, index, g)
-    return whole
-
-
-TAKE = opaque(
-    "take",
-    lambda x, index: np.take(x, index, axis=0),
-    _take_spec,
-    (lambda g, out, x, index: SCATTER_ADD(g, index, shape=x.shape), None),
-)
-SCATTER_ADD: Op = opaque(
-    "scatter_add",  # rows of g added up at the rows of zeros that index names
-    _scatter_eval,
-    lambda g, index, *, shape: Spec(as_shape(shape), g.dtype),
-    (lambda g, out, x, index, *, shape: TAKE(g, index), None),
 )

@@ -76,6 +76,7 @@ class Op:
     )
     combine: Combine | None = None
     index_map: Callable[..., tuple[Any, ...]] | None = None
+    fresh: bool = True  # its result has memory of its own
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         return interpreter.apply(self, args, attrs)
@@ -180,13 +181,14 @@ def view(
     spec: Callable[..., Spec],
     index_map: Callable[..., tuple[Any, ...]] | None,
     vjp: Rule,
+    fresh: bool = False,
 ) -> Op:
     """The elements of one array under another index.
 
     `index_map(index, x, **attrs)` gives the index into the input of spec `x` for an index of the
     result; None where that is no affine map, so that the view is taken on memory instead.
     """
-    return register(Op(name, Kind.VIEW, eval, spec, rules(vjp), index_map=index_map))
+    return register(Op(name, Kind.VIEW, eval, spec, rules(vjp), index_map=index_map, fresh=fresh))
 
 
 def opaque(

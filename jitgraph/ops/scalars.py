@@ -53,6 +53,15 @@ NEGATIVE = _row("negative", operator.neg, "-x", _number)
 POSITIVE = _row("positive", operator.pos, "x", _number)
 ABSOLUTE = _row("absolute", abs, "abs(x)", _number)
 
+ITEM = register(
+    Op(
+        "item",  # the element of an array of size one as a Python number
+        Kind.OPAQUE,
+        lambda x: np.asarray(x).item(),
+        lambda x: Spec((), _number(x) if x.dtype.kind != "b" else _BOOL, weak=True),
+    )
+)
+
 _truth: dict[str, Any] = {"result": lambda *specs: _BOOL}
 EQUAL = _row("equal", operator.eq, "x == y", **_truth)
 NOT_EQUAL = _row("not_equal", operator.ne, "x != y", **_truth)

@@ -51,6 +51,24 @@ BROADCAST_TO = view(
 )
 
 
+# full: one scalar everywhere, in memory of its own
+
+
+def _full_eval(x: Any, *, shape: Any) -> Any:
+    value = np.asarray(x)
+    return np.zeros(shape, value.dtype) if not value.any() else np.full(shape, value)
+
+
+FULL: Op = view(
+    "full",
+    _full_eval,
+    lambda x, *, shape: Spec(as_shape(shape), x.dtype),
+    lambda index, x, *, shape: (),
+    lambda g, out, x, *, shape: g,
+    fresh=True,
+)
+
+
 # transpose, expand_dims, squeeze
 
 
@@ -169,26 +187,41 @@ def _slice_index(index: Index, x: Spec, *, slices: tuple[Slice, ...]) -> Index:
     )
 
 
+def _slice_gradient(g: Any, out: Any, x: Any, *, slices: tuple[Slice, ...]) -> Any:
+    return UPDATE(FULL(np.zeros((), g.dtype)[()], shape=x.shape), g, slices=slices)
+
+
 SLICE = view(
     "slice",
     _slice_eval,
     _slice_spec,
     _slice_index,
-    lambda g, out, x, *, slices: EMBED(g, slices=slices, shape=x.shape),
+    _slice_gradient,
 )
 
 
-def _embed_eval(x: Any, *, slices: tuple[tuple[int, int, int], ...], shape: Any) -> Any:
-    whole = np.zeros(shape, np.asarray(x).dtype)
-    whole[tuple(_python_slice(*s) for s in slices)] = x
+def _update_eval(x: Any, value: Any, *, slices: tuple[tuple[int, int, int], ...]) -> Any:
+    whole = np.array(x)
+    whole[tuple(_python_slice(*s) for s in slices)] = value
     return whole
 
 
-EMBED: Op = opaque(
-    "embed",  # the transpose of slice: zeros everywhere else
-    _embed_eval,
-    lambda x, *, slices, shape: Spec(as_shape(shape), x.dtype),
-    lambda g, out, x, *, slices, shape: SLICE(g, slices=slices),
+def _update_spec(x: Spec, value: Spec, *, slices: tuple[Slice, ...]) -> Spec:
+    sizes = tuple(size for _, _, size in slices)
+    fits = value.ndim == len(sizes) and all(map(dims.same, value.shape, sizes))
+    if value.dtype != x.dtype or not fits:
+        raise ShapeError(f"update: {value} does not fit a part of shape {dims.shown(sizes)}")
+    return x
+
+
+UPDATE: Op = opaque(
+    "update",  # x with one of its slices replaced: what a write leaves behind
+    _update_eval,
+    _update_spec,
+    (
+        lambda g, out, x, value, *, slices: UPDATE(g, SLICE(g, slices=slices) * 0, slices=slices),
+        lambda g, out, x, value, *, slices: SLICE(g, slices=slices),
+    ),
 )
 
 

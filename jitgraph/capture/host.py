@@ -1,0 +1,107 @@
+"""A function of the user's or of a library that a program calls as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from jitgraph_codegen.program import Deoptimised
+
+from ..errors import CaptureError
+from ..spec import PYTHON_SCALARS, SUPPORTED
+from ..tree import Tree, flatten
+
+
+@dataclass(frozen=True)
+class Traced:
+    """A place among a call's arguments where an array or number of the program goes."""
+
+    position: int
+    weak: bool  # a Python number
+    scalar: bool  # a NumPy scalar, where it has no axes
+
+
+@dataclass
+class HostCall:
+    """A call with its arguments: values as they are, and places for arrays.
+
+    mutated: positions of the arrays that the function writes to; it is given copies of these, which
+    come after its results, and read-only views of the others.
+    """
+
+    function: Callable[..., Any]
+    leaves: Sequence[Any]
+    tree: Tree
+    where: str
+    pure: bool = False
+    mutated: tuple[int, ...] = ()
+    result: Tree | None = None
+    aliases: bool = False  # a result is (a view of) one of the arrays given
+
+    @property
+    def name(self) -> str:
+        name = getattr(self.function, "__name__", type(self.function).__name__)
+        module = (getattr(self.function, "__module__", "") or "").split(".")[0]
+        return f"{'np' if module == 'numpy' else module}.{name}" if module else name
+
+    def __call__(self, *arrays: Any) -> list[Any]:
+        """Leaves of the result, then the arrays written to."""
+        given = [
+            a.copy() if k in self.mutated else _read_only(a) for k, a in enumerate(arrays)
+        ]
+        value = self._called(given)
+        leaves, tree = flatten(value)
+        if tree != self.result:
+            raise Deoptimised(f"{self.name} gave a result of another structure ({self.where})")
+        return [*leaves, *[given[k] for k in self.mutated]]
+
+    def probe(self, arrays: Sequence[Any]) -> list[Any]:
+        """The first call, on copies: learns the result's structure and what is written to."""
+        given = [np.array(a) for a in arrays]
+        value = self._called(given)
+        self.mutated = tuple(
+            k for k, (g, a) in enumerate(zip(given, arrays, strict=True)) if not _same(g, a)
+        )
+        leaves, self.result = flatten(value)
+        self.aliases = any(
+            np.may_share_memory(leaf, g) for leaf in leaves for g in given if np.ndim(leaf)
+        )
+        for leaf in leaves:
+            supported = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.char in SUPPORTED
+            if not supported and type(leaf) not in PYTHON_SCALARS:
+                kind = getattr(leaf, "dtype", type(leaf).__name__)
+                raise CaptureError(
+                    f"{self.name} ({self.where}) gives a value of type {kind}, which a graph "
+                    "can't hold; call it outside the compiled function"
+                )
+        return [*leaves, *[given[k] for k in self.mutated]]
+
+    def _called(self, arrays: Sequence[Any]) -> Any:
+        values = [
+            _handed_in(arrays[leaf.position], leaf) if isinstance(leaf, Traced) else leaf
+            for leaf in self.leaves
+        ]
+        args, kwargs = self.tree.unflatten(values)
+        return self.function(*args, **kwargs)
+
+
+def _handed_in(array: Any, place: Traced) -> Any:
+    if not isinstance(array, np.ndarray):
+        return array
+    if place.weak:
+        return array.item()
+    return array[()] if place.scalar else array
+
+
+def _read_only(array: Any) -> Any:
+    if isinstance(array, np.ndarray) and array.ndim:
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(np.array_equal(a, b, equal_nan=np.asarray(b).dtype.kind in "fc"))

@@ -1,0 +1,288 @@
+"""What a rewritten function does where it calls, or looks at its surroundings.
+
+    name, cell, attribute    arrays become inputs read anew at every call, other values fixtures
+    call                     NumPy's functions become nodes; the user's own are captured through;
+                             others are called in the middle of the program
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import operator
+import random
+import sys
+from collections.abc import Callable
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from ..errors import CaptureError, DTypeError, user_line
+from ..functions.base import FUNCTIONS
+from ..functions.creation import CREATORS
+from ..ops import elementwise as ew
+from ..ops import scalars
+from ..symbolic import SymbolicInt
+from ..tensor import Tensor
+from ..tree import flatten
+from .surroundings import Place, is_constant
+from .syntax import rewritten
+from .trace import Trace
+from .tracer import TRACERS, ScalarTracer, Tracer
+
+_LIBRARIES = frozenset(("numpy", "scipy", "jitgraph", "numba", "jitgraph_codegen"))
+_OURS_TO_CAPTURE = ("jitgraph.nn",)  # written like a user's code, with attributes that change
+_AUGMENTED = {
+    "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
+    "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "Pow": operator.ipow,
+    "MatMult": operator.imatmul, "BitAnd": operator.iand, "BitOr": operator.ior,
+    "BitXor": operator.ixor, "LShift": operator.ilshift, "RShift": operator.irshift,
+}  # fmt: skip
+
+
+class CaptureRuntime:
+    """The runtime of rewritten code for one trace and one module of globals."""
+
+    def __init__(self, trace: Trace, namespace: dict[str, Any]) -> None:
+        self.trace, self.globals = trace, namespace
+
+    # surroundings
+
+    def name(self, name: str) -> Any:
+        """The value of a global or builtin name."""
+        if name in self.globals:
+            return self._found(Place(self.globals, name), self.globals[name])
+        try:
+            return getattr(builtins, name)
+        except AttributeError:
+            raise NameError(f"name {name!r} is not defined") from None
+
+    def cell(self, name: str, value: Any) -> Any:
+        return value
+
+    def attribute(self, owner: Any, name: str) -> Any:
+        value = getattr(owner, name)
+        if isinstance(owner, ModuleType):
+            known = owner.__name__.split(".")[0] in _LIBRARIES | sys.stdlib_module_names
+            return value if known else self._found(Place(vars(owner), name), value)
+        if type(owner) in (*TRACERS, Tensor, SymbolicInt, np.ndarray, type):
+            return value
+        if isinstance(value, (MethodType, BuiltinFunctionType)) or type(owner).__module__ in (
+            "builtins",
+            "numpy",
+        ):
+            return value
+        if id(owner) in self.trace.made:
+            return value
+        return self._found(Place(owner, name), value)
+
+    def _found(self, place: Place, value: Any) -> Any:
+        if type(value) is np.ndarray:
+            return self.trace.lift(value, place)
+        if type(value) is Tensor:
+            self.trace.lift(value, place)  # read from its place; operations find it by identity
+            return value
+        if not is_constant(value):
+            self.trace.rely_on(place, value)
+        return value
+
+    def set_attribute(self, owner: Any, name: str, value: Any) -> None:
+        before = getattr(owner, name, None)
+        same = type(before) is np.ndarray and type(value) is Tracer and self.trace.shows(value, before)
+        if same:
+            return  # `self.u += v` has changed the array itself
+        if id(owner) not in self.trace.made:
+            raise CaptureError(
+                f"the attribute {name!r} of an object from outside is assigned ({user_line()}); "
+                "return the value, or write into an array with [...] ="
+            )
+        setattr(owner, name, value)
+
+    def augment(self, operation: str, value: Any, other: Any) -> Any:
+        return _AUGMENTED[operation](value, other)
+
+    # calls
+
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        special = _special(function)
+        if special is not None:
+            return special(self.trace, *args, **kwargs)
+        if isinstance(function, functools.partial):
+            return self.call(function.func, *function.args, *args, **(function.keywords | kwargs))
+        if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
+            return self._python(function.__func__, (function.__self__, *args), kwargs)
+        if isinstance(function, FunctionType):
+            return self._python(function, args, kwargs)
+        if isinstance(function, type):
+            return self._class(function, args, kwargs)
+        inner = getattr(function, "__jitgraph_function__", None)
+        if inner is not None:
+            return self.call(inner, *args, **kwargs)
+        method = getattr(type(function), "__call__", None)
+        if isinstance(method, FunctionType) and _is_captured(method):
+            return self._python(method, (function, *args), kwargs)
+        return self._builtin(function, args, kwargs)
+
+    def _python(self, function: FunctionType, args: Any, kwargs: dict[str, Any]) -> Any:
+        module = (function.__module__ or "").split(".")[0]
+        if not _is_captured(function):
+            if module == "numpy":
+                return self._numpy(function, args, kwargs)
+            if module in _LIBRARIES - {"jitgraph"} and _mentions_traced((args, kwargs)):
+                return self.trace.library_call(function, args, kwargs)
+            return function(*args, **kwargs)
+        if module in sys.stdlib_module_names:
+            return function(*args, **kwargs)
+        changed = rewritten(function, CaptureRuntime(self.trace, function.__globals__))
+        before = self.trace.checkpoint()
+        try:
+            return (changed or function)(*args, **kwargs)
+        except CaptureError:
+            if not _mentions_traced((args, kwargs)):
+                raise
+            self.trace.restore(before)
+            return self.trace.host_call(function, args, kwargs)
+
+    def _class(self, kind: type, args: Any, kwargs: dict[str, Any]) -> Any:
+        if issubclass(kind, np.generic) and len(args) == 1 and _is_traced(args[0]):
+            return ew.CAST(args[0], dtype=np.dtype(kind))
+        if kind is np.ndarray:
+            shape, *rest = args
+            return self.call(np.empty, shape, *rest[:1], **kwargs)
+        made = kind(*args, **kwargs)
+        self.trace.made[id(made)] = made
+        return made
+
+    def _builtin(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        if isinstance(function, np.ufunc) or _is_numpys(function):
+            return self._numpy(function, args, kwargs)
+        if _is_random(function):
+            return self.trace.host_call(function, args, kwargs)
+        try:
+            value = function(*args, **kwargs)
+        except CaptureError:
+            if not _mentions_traced((args, kwargs)) or isinstance(function, type):
+                raise
+            return self.trace.library_call(function, args, kwargs)
+        if isinstance(value, (np.random.Generator, np.random.RandomState)):
+            raise CaptureError(
+                f"a random generator is made in the function ({user_line()}); make it outside, "
+                "or each call would go on where the last one stopped"
+            )
+        return value
+
+    def _numpy(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        traced = _mentions_traced((args, kwargs))
+        try:
+            known = FUNCTIONS.get(function)
+        except TypeError:
+            known = None
+        if known is not None and (traced or function in CREATORS):
+            try:
+                if isinstance(function, np.ufunc):
+                    return function(*args, **kwargs)
+                return self.trace.numpy_function(function, args, kwargs)
+            except CaptureError:
+                if traced:
+                    raise
+        if isinstance(function, np.ufunc) or not traced:
+            value = function(*args, **kwargs)
+            return self._literal(value) if not traced else value
+        return self.trace.numpy_function(function, args, kwargs)
+
+    def _literal(self, value: Any) -> Any:
+        """Arrays that NumPy made from constants: each call has its own."""
+        if type(value) is np.ndarray and value.dtype != object:
+            return self.trace.literal_array(value)
+        return tuple(map(self._literal, value)) if type(value) is tuple else value
+
+
+def captured_through(trace: Trace, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with its calls and surroundings known to the trace."""
+    if isinstance(function, FunctionType):
+        changed = rewritten(function, CaptureRuntime(trace, function.__globals__))
+        return function if changed is None else changed
+    runtime = CaptureRuntime(trace, {})
+    return functools.partial(runtime.call, function)
+
+
+def _is_captured(function: FunctionType) -> bool:
+    module = function.__module__ or ""
+    return module.startswith(_OURS_TO_CAPTURE) or module.split(".")[0] not in _LIBRARIES
+
+
+def _is_numpys(function: Any) -> bool:
+    module = getattr(function, "__module__", None) or ""
+    return module.split(".")[0] == "numpy" and not module.startswith("numpy.random")
+
+
+def _is_random(function: Any) -> bool:
+    owner = getattr(function, "__self__", None)
+    if isinstance(owner, (np.random.Generator, np.random.RandomState, random.Random)):
+        return True
+    return getattr(function, "__module__", None) == "time"
+
+
+def _is_traced(value: Any) -> bool:
+    return type(value) in TRACERS or type(value) is SymbolicInt
+
+
+def _mentions_traced(value: Any) -> bool:
+    leaves, _ = flatten(value)
+    return any(map(_is_traced, leaves))
+
+
+# Python's builtins on traced values
+
+
+def _len(trace: Trace, x: Any) -> Any:
+    if type(x) in TRACERS:
+        if not x.ndim:
+            raise DTypeError("len() of unsized object")
+        return x.shape[0]
+    return len(x)
+
+
+def _int(trace: Trace, *args: Any, **kwargs: Any) -> Any:
+    if len(args) == 1 and type(args[0]) is SymbolicInt:
+        return args[0]
+    return int(*args, **kwargs)
+
+
+def _float(trace: Trace, *args: Any) -> Any:
+    if len(args) == 1:
+        (x,) = args
+        if type(x) is SymbolicInt:
+            return trace.apply(scalars.MULTIPLY, (x, 1.0), {})
+        if type(x) is ScalarTracer:
+            return x if x.dtype.kind == "f" else x * 1.0
+        if type(x) is Tracer and x.dtype.kind == "f":
+            return x.item()
+    return float(*args)
+
+
+def _isinstance(trace: Trace, x: Any, kinds: Any) -> bool:
+    return isinstance(0, kinds) if type(x) is SymbolicInt else isinstance(x, kinds)
+
+
+def _type(trace: Trace, *args: Any) -> Any:
+    if len(args) == 1 and type(args[0]) is SymbolicInt:
+        return int
+    return args[0].__class__ if len(args) == 1 and type(args[0]) in TRACERS else type(*args)
+
+
+def _print(trace: Trace, *args: Any, **kwargs: Any) -> None:
+    trace.host_call(print, args, kwargs)
+
+
+_SPECIAL: dict[Any, Callable[..., Any]] = {
+    len: _len, int: _int, float: _float, isinstance: _isinstance, type: _type, print: _print,
+}  # fmt: skip
+
+
+def _special(function: Any) -> Callable[..., Any] | None:
+    if not isinstance(function, (BuiltinFunctionType, type)):
+        return None
+    return _SPECIAL.get(function)
+

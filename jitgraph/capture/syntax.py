@@ -1,0 +1,277 @@
+"""Rewriting a user's function so that capture sees what it does.
+
+Calls, and loads of what the function finds in its surroundings, go through a `Runtime`:
+
+    def f(x):                        def f(x):
+        y = np.zeros(x.shape)            y = jg.call(jg.attribute(jg.name('np'), 'zeros'),
+        return helper(x) + y                         jg.attribute(x, 'shape'))
+                                         return jg.call(jg.name('helper'), x) + y
+
+The rewritten function has the original's globals, closure, defaults and line numbers.  Where there
+is no source (a REPL, `exec`), or where it can't be told which of two lambdas of one line it is, the
+function is traced as it stands.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+from collections.abc import Iterator
+from functools import lru_cache
+from types import CellType, CodeType, FunctionType
+from typing import Any, Protocol
+
+from ..errors import CaptureError
+
+RUNTIME = "__jitgraph__"
+_LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
+_NOT_REWRITTEN = (
+    inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
+)  # they run later than they are called
+
+FunctionNode = ast.FunctionDef | ast.Lambda
+
+
+class Runtime(Protocol):
+    """What rewritten code calls."""
+
+    def name(self, name: str) -> Any: ...
+    def cell(self, name: str, value: Any) -> Any: ...
+    def attribute(self, owner: Any, name: str) -> Any: ...
+    def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+    def augment(self, operation: str, value: Any, other: Any) -> Any: ...
+    def set_attribute(self, owner: Any, name: str, value: Any) -> None: ...
+
+
+def rewritten(function: FunctionType, runtime: Runtime) -> FunctionType | None:
+    """The function with calls and outer loads sent to `runtime`; None where it can't be done."""
+    code = _rewritten_code(function.__code__)
+    if code is None:
+        return None
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    cells[RUNTIME] = CellType(runtime)
+    closure = tuple(cells[name] for name in code.co_freevars)
+    made = FunctionType(
+        code, function.__globals__, function.__name__, function.__defaults__, closure
+    )
+    made.__kwdefaults__ = function.__kwdefaults__
+    return made
+
+
+@lru_cache(maxsize=1024)
+def _rewritten_code(code: CodeType) -> CodeType | None:
+    if code.co_flags & _NOT_REWRITTEN or RUNTIME in code.co_freevars:
+        return None
+    tree = _source_tree(code)
+    if tree is None:
+        return None
+    changed = _Rewriter(code, tree).run()
+    outer = [*(n for n in code.co_freevars), RUNTIME]
+    factory = ast.FunctionDef(
+        "factory", _parameters(outer), [changed, ast.Return(ast.Name("target", ast.Load()))],
+        [], lineno=1,
+    )  # fmt: skip
+    module = ast.fix_missing_locations(ast.Module([factory], []))
+    compiled = compile(module, code.co_filename, "exec")
+    (made,) = [c for c in compiled.co_consts if isinstance(c, CodeType)]
+    for inner in made.co_consts:
+        if isinstance(inner, CodeType) and inner.co_name in ("target", "<lambda>"):
+            return inner.replace(co_name=code.co_name, co_qualname=code.co_qualname)
+    return None
+
+
+def _parameters(names: list[str]) -> ast.arguments:
+    return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
+
+
+def _source_tree(code: CodeType) -> FunctionNode | None:
+    """The syntax of the function a code object was compiled from."""
+    lines = linecache.getlines(code.co_filename)
+    if not lines:
+        return None
+    try:
+        tree = _parsed("".join(lines))
+    except (SyntaxError, ValueError):
+        return None
+    arguments = code.co_argcount + code.co_kwonlyargcount
+    found = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.Lambda))
+        and _first_line(node) == code.co_firstlineno
+        and _argument_names(node)[:arguments] == code.co_varnames[:arguments]
+        and (isinstance(node, ast.Lambda) == (code.co_name == "<lambda>"))
+        and (isinstance(node, ast.Lambda) or node.name == code.co_name)
+    ]
+    if len(found) > 1:
+        found = [node for node in found if _body_position(node) == _code_position(code)]
+    return found[0] if len(found) == 1 else None
+
+
+@lru_cache(maxsize=64)
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
+
+
+def _first_line(node: FunctionNode) -> int:
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    return min([node.lineno, *[d.lineno for d in decorators]])
+
+
+def _argument_names(node: FunctionNode) -> tuple[str, ...]:
+    a = node.args
+    return tuple(x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs))
+
+
+def _body_position(node: FunctionNode) -> tuple[int, int] | None:
+    body = node.body
+    return (body.lineno, body.col_offset) if isinstance(body, ast.expr) else None
+
+
+def _code_position(code: CodeType) -> tuple[int, int] | None:
+    """Where the first expression of a lambda's body starts."""
+    starts = [
+        (line, column)
+        for line, _, column, end in code.co_positions()
+        if line is not None and column is not None and (column, end) != (0, 0)
+    ]
+    return min(starts, default=None)
+
+
+class _Rewriter(ast.NodeTransformer):
+    def __init__(self, code: CodeType, tree: FunctionNode) -> None:
+        self.tree = tree
+        self.free = frozenset(code.co_freevars)
+        self.bound = frozenset(_bound_names(tree))
+
+    def run(self) -> ast.stmt:
+        node = self.tree
+        arguments = _without_defaults(node.args)
+        if isinstance(node, ast.Lambda):
+            body: list[ast.stmt] = [ast.Return(self.visit(_copied(node.body)))]
+            body = [ast.copy_location(b, node.body) for b in body]
+        else:
+            body = [self.visit(_copied(stmt)) for stmt in node.body]
+        made = ast.FunctionDef("target", arguments, body, [])
+        return ast.copy_location(made, node)
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        if isinstance(node.func, ast.Name) and node.func.id in _LEFT_ALONE:
+            self.generic_visit(node)
+            return node
+        function, *args = [self.visit(n) for n in (node.func, *node.args)]
+        keywords = [ast.keyword(k.arg, self.visit(k.value)) for k in node.keywords]
+        return self._runtime("call", node, [function, *args], keywords)
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        if not isinstance(node.ctx, ast.Load) or node.id in self.bound or node.id == "__class__":
+            return node
+        if node.id in self.free:
+            return self._runtime("cell", node, [ast.Constant(node.id), node])
+        return self._runtime("name", node, [ast.Constant(node.id)])
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if not isinstance(node.ctx, ast.Load):
+            self.generic_visit(node)
+            return node
+        return self._runtime("attribute", node, [self.visit(node.value), ast.Constant(node.attr)])
+
+    def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
+        target = node.targets[0]
+        if len(node.targets) == 1 and isinstance(target, ast.Attribute):
+            call = self._runtime(
+                "set_attribute",
+                node,
+                [self.visit(target.value), ast.Constant(target.attr), self.visit(node.value)],
+            )
+            return ast.copy_location(ast.Expr(call), node)
+        self.generic_visit(node)
+        return node
+
+    def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
+        """`self.u += v` as `self.u = iadd(self.u, v)`."""
+        target = node.target
+        if not isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Name):
+            self.generic_visit(node)
+            return node
+        owner, name = self.visit(_copied(target.value)), ast.Constant(target.attr)
+        before = self._runtime("attribute", node, [self.visit(_copied(target.value)), name])
+        operation = ast.Constant(type(node.op).__name__)
+        value = self._runtime("augment", node, [operation, before, self.visit(node.value)])
+        call = self._runtime("set_attribute", node, [owner, name, value])
+        return ast.copy_location(ast.Expr(call), node)
+
+    def visit_Global(self, node: ast.Global) -> ast.stmt:
+        raise CaptureError(
+            f"a function that assigns the outer name {node.names[0]!r} (line {node.lineno}) runs "
+            "in dynamic mode; return the value instead"
+        )
+
+    def visit_Nonlocal(self, node: ast.Nonlocal) -> ast.stmt:
+        if outer := [n for n in node.names if n in self.free]:
+            self.visit_Global(ast.copy_location(ast.Global(outer), node))
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
+        node.decorator_list = [self.visit(d) for d in node.decorator_list]
+        node.args = self.visit(node.args)
+        node.body = [self.visit(stmt) for stmt in node.body]
+        return node
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
+        return node
+
+    def _runtime(
+        self, method: str, node: ast.AST, args: list[Any], keywords: list[ast.keyword] | None = None
+    ) -> ast.expr:
+        function = ast.Attribute(ast.Name(RUNTIME, ast.Load()), method, ast.Load())
+        call = ast.Call(function, args, keywords or [])
+        for part in (call, function, function.value):
+            ast.copy_location(part, node)
+        return call
+
+
+def _copied(node: Any) -> Any:
+    """A tree of its own: parsed files are shared between the functions in them."""
+    if isinstance(node, list):
+        return [_copied(n) for n in node]
+    if not isinstance(node, ast.AST):
+        return node
+    fields = {name: _copied(value) for name, value in ast.iter_fields(node)}
+    return ast.copy_location(type(node)(**fields), node)
+
+
+def _without_defaults(node: ast.arguments) -> ast.arguments:
+    """Parameters as they are; defaults are the function object's, annotations nobody's."""
+    copied: ast.arguments = _copied(node)
+    for argument in _arguments(copied):
+        argument.annotation = None
+    copied.defaults = [ast.Constant(None) for _ in copied.defaults]
+    copied.kw_defaults = [None if d is None else ast.Constant(None) for d in copied.kw_defaults]
+    return copied
+
+
+def _arguments(node: ast.arguments) -> Iterator[ast.arg]:
+    yield from (*node.posonlyargs, *node.args, *node.kwonlyargs)
+    yield from (a for a in (node.vararg, node.kwarg) if a is not None)
+
+
+def _bound_names(tree: FunctionNode) -> Iterator[str]:
+    """Names that the function or a function in it binds."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
+                yield name
+            case ast.arg(arg=name):
+                yield name
+            case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                if node is not tree:
+                    yield name
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+                yield name
+            case ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                yield name
+            case ast.Import(names=names) | ast.ImportFrom(names=names):
+                yield from ((a.asname or a.name).split(".")[0] for a in names)
+

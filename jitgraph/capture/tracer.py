@@ -1,0 +1,330 @@
+"""Tracers: what stands for the arrays and numbers of a call while its function is captured.
+
+A tracer shows a storage, the memory NumPy would have, through a chain of views.  A write gives the
+storage a new value; whoever looks at the same storage afterwards sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CaptureError, DTypeError, ShapeError, user_line
+from ..functions.views import broadcast_to
+from ..functions.base import operand
+from ..functions.indexing import getitem, is_basic_key, mask_key
+from ..graph import Node
+from ..methods import ArrayMethods
+from ..ops import Op, scalars
+from ..ops import elementwise as ew
+from ..spec import dims
+from ..symbolic import SymbolicInt, user_int
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+ViewStep = tuple[Op, dict[str, Any]]
+
+
+@dataclass(eq=False)
+class Storage:
+    """The memory behind some tracers.
+
+    node: its present value as a whole.
+    order: "C" where NumPy's array would surely be C-contiguous, which decides what reshape does.
+    """
+
+    node: Node
+    order: str = "?"
+    version: int = 0
+    mutable: bool = True
+    unclear: bool = False  # a reshape of it may or may not have been a copy
+
+    def assign(self, node: Node) -> None:
+        self.node, self.version = node, self.version + 1
+
+
+class Tracer(ArrayMethods):
+    """A value of the graph that is being captured."""
+
+    __slots__ = ("_seen", "chain", "storage", "trace")
+
+    def __init__(
+        self, trace: Trace, storage: Storage, chain: tuple[ViewStep, ...] = (), node: Any = None
+    ) -> None:
+        self.trace, self.storage, self.chain = trace, storage, chain
+        self._seen: tuple[int, Node] = (storage.version, node or storage.node)
+
+    @property
+    def node(self) -> Node:
+        """The present value."""
+        version, node = self._seen
+        if version != self.storage.version:
+            node = self.trace.viewed(self.storage.node, self.chain)
+            self._seen = self.storage.version, node
+        return node
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:
+        """What `isinstance` in the user's function sees: the class of the value it stands for."""
+        return self.trace.stands_for(self._seen[1])
+
+    @property
+    def shape(self) -> tuple[int | SymbolicInt, ...]:
+        return tuple(user_int(d, self.trace.env) for d in self._seen[1].spec.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._seen[1].spec.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._seen[1].spec.ndim
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> Any:
+        return self.size * self.itemsize
+
+    def __repr__(self) -> str:
+        return f"<traced {self._seen[1].spec}>"
+
+    def _refuse(self, what: str, cure: str) -> CaptureError:
+        return CaptureError(f"{what} needs the value of a traced array ({user_line()}); {cure}")
+
+    def __bool__(self) -> bool:
+        raise self._refuse("a branch (if, while, and, or)", "use np.where, or np.logical_and")
+
+    def __float__(self) -> float:
+        raise self._refuse("float()", "keep it an array, or make the argument static")
+
+    def __int__(self) -> int:
+        raise self._refuse("int()", "keep it an array, or make the argument static")
+
+    def __complex__(self) -> complex:
+        raise self._refuse("complex()", "keep it an array, or make the argument static")
+
+    def __index__(self) -> int:
+        raise self._refuse("using it as an index or a size", "make the argument static")
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        raise self._refuse(
+            "a conversion to a NumPy array", "use NumPy functions that jitgraph captures"
+        )
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(np.ndarray, name, None)
+        if name.startswith("__") or not callable(method):
+            raise AttributeError(f"a traced array has no attribute {name!r}")
+        return self.trace.library_method(self, method)
+
+    def item(self) -> Any:
+        """The single element as a Python number, known when the program runs."""
+        return self.trace.apply(scalars.ITEM, (self,), {})
+
+    def copy(self, order: str = "C") -> Any:
+        """The same values in memory of their own."""
+        return ew.CAST(self, dtype=self.dtype)
+
+    def __copy__(self) -> Any:
+        return self.copy()
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return self.copy()
+
+    # indexing and writes
+
+    def __getitem__(self, key: Any) -> Any:
+        if mask_key(key):
+            return self.trace.selected(self, key)
+        return getitem(self, key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if is_basic_key(key):
+            target = getitem(self, key)
+            if not _is_same_place(target, value):
+                self.trace.write(target, value)
+        else:
+            self.trace.write_at(self, key, value)
+
+    def fill(self, value: Any) -> None:
+        """Every element set to a scalar, in place."""
+        self.trace.write(self, value)
+
+    def sort(self, axis: int = -1, **options: Any) -> None:
+        """Sorted along an axis, in place."""
+        self.trace.write(self, self.trace.library_call(np.sort, (self, axis), options))
+
+    def _in_place(self, op: Op, other: Any) -> Any:
+        result = op(self, operand(other))
+        if not self.storage.mutable or self.trace.of_tensors:
+            return result
+        self.trace.write_result(self, result, op.name)
+        return self
+
+    def __iadd__(self, other: Any) -> Any:
+        return self._in_place(ew.ADD, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._in_place(ew.SUBTRACT, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._in_place(ew.MULTIPLY, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._in_place(ew.DIVIDE, other)
+
+    def __ifloordiv__(self, other: Any) -> Any:
+        return self._in_place(ew.FLOOR_DIVIDE, other)
+
+    def __imod__(self, other: Any) -> Any:
+        return self._in_place(ew.REMAINDER, other)
+
+    def __iand__(self, other: Any) -> Any:
+        return self._in_place(ew.BITWISE_AND, other)
+
+    def __ior__(self, other: Any) -> Any:
+        return self._in_place(ew.BITWISE_OR, other)
+
+    def __ixor__(self, other: Any) -> Any:
+        return self._in_place(ew.BITWISE_XOR, other)
+
+    def __ilshift__(self, other: Any) -> Any:
+        return self._in_place(ew.LEFT_SHIFT, other)
+
+    def __irshift__(self, other: Any) -> Any:
+        return self._in_place(ew.RIGHT_SHIFT, other)
+
+    def __ipow__(self, other: Any) -> Any:
+        result = self**other
+        if not self.storage.mutable or self.trace.of_tensors:
+            return result
+        self.trace.write_result(self, result, "power")
+        return self
+
+    def __imatmul__(self, other: Any) -> Any:
+        result = self @ other
+        if self.trace.of_tensors:
+            return result
+        self.trace.write_result(self, result, "matmul")
+        return self
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        out = kwargs.pop("out", None)
+        where = kwargs.pop("where", True)
+        if method == "at":
+            return self.trace.ufunc_at(ufunc, *inputs)
+        result = self.trace.ufunc(ufunc, method, inputs, kwargs)
+        if out is None and where is True:
+            return result
+        if out is None:
+            raise CaptureError(f"np.{ufunc.__name__}(..., where=) without out= is undefined")
+        return self.trace.write_out(ufunc.__name__, out, result, where)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return self.trace.numpy_function(func, args, kwargs)
+
+
+def _is_same_place(target: Any, value: Any) -> bool:
+    """Whether `a[k] += b` writes back what it has just changed in place."""
+    return (
+        isinstance(value, ArrayMethods)
+        and type(value) is Tracer
+        and value.storage is target.storage
+        and value.chain == target.chain
+    )
+
+
+def fitted(target: Tracer, value: Any, name: str) -> Any:
+    """A value to be written: cast to the target's dtype and broadcast to its shape."""
+    value = operand(value)
+    if not hasattr(value, "ndim"):
+        value = target.trace.literal(value, target.dtype)
+    extra = value.ndim - target.ndim
+    if extra > 0:
+        if not all(dims.same(_dim(d), 1) for d in value.shape[:extra]):
+            raise _misfit(target, value, name)
+        value = value.reshape(value.shape[extra:])
+    value = ew.CAST(value, dtype=target.dtype)
+    shape = target._seen[1].spec.shape
+    if value.ndim == 0 and not shape:
+        return value
+    try:
+        return broadcast_to(value, shape)
+    except ShapeError:
+        raise _misfit(target, value, name) from None
+
+
+def _dim(size: Any) -> Any:
+    return size.dim if isinstance(size, SymbolicInt) else size
+
+
+def _misfit(target: Tracer, value: Any, name: str) -> ShapeError:
+    shapes = [tuple(map(_dim, x.shape)) for x in (value, target)]
+    return ShapeError(
+        f"{name}: could not broadcast an array of shape {dims.shown(shapes[0])} into shape "
+        f"{dims.shown(shapes[1])}"
+    )
+
+
+def check_same_kind(result: Any, target: Tracer, name: str) -> None:
+    """NumPy's rule for writing a result into an array: a float does not go into integers."""
+    if not np.can_cast(result.dtype, target.dtype, "same_kind"):
+        raise DTypeError(
+            f"{name}: cannot cast its result of dtype {result.dtype} to {target.dtype} in place; "
+            "write x = x + y, which makes a new array"
+        )
+
+
+def _python(row: Op, name: str) -> Any:
+    """The operator `name` as Python's where both operands are Python numbers, else NumPy's."""
+    general, reflected = getattr(ArrayMethods, name), name.startswith("__r")
+
+    def operator(self: ScalarTracer, other: Any) -> Any:
+        if type(other) in (ScalarTracer, SymbolicInt) or scalars.is_python_number(other):
+            return self.trace.apply(row, (other, self) if reflected else (self, other), {})
+        return general(self, other)
+
+    return operator
+
+
+class ScalarTracer(Tracer):
+    """A Python number that is known only when the program runs."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    __add__, __radd__ = _python(scalars.ADD, "__add__"), _python(scalars.ADD, "__radd__")
+    __sub__ = _python(scalars.SUBTRACT, "__sub__")
+    __rsub__ = _python(scalars.SUBTRACT, "__rsub__")
+    __mul__ = _python(scalars.MULTIPLY, "__mul__")
+    __rmul__ = _python(scalars.MULTIPLY, "__rmul__")
+    __truediv__ = _python(scalars.DIVIDE, "__truediv__")
+    __rtruediv__ = _python(scalars.DIVIDE, "__rtruediv__")
+    __floordiv__ = _python(scalars.FLOOR_DIVIDE, "__floordiv__")
+    __rfloordiv__ = _python(scalars.FLOOR_DIVIDE, "__rfloordiv__")
+    __mod__ = _python(scalars.REMAINDER, "__mod__")
+    __rmod__ = _python(scalars.REMAINDER, "__rmod__")
+    __pow__, __rpow__ = _python(scalars.POWER, "__pow__"), _python(scalars.POWER, "__rpow__")
+    __eq__, __ne__ = _python(scalars.EQUAL, "__eq__"), _python(scalars.NOT_EQUAL, "__ne__")
+    __lt__, __le__ = _python(scalars.LESS, "__lt__"), _python(scalars.LESS_EQUAL, "__le__")
+    __gt__, __ge__ = _python(scalars.GREATER, "__gt__"), _python(scalars.GREATER_EQUAL, "__ge__")
+    __iadd__, __isub__, __imul__, __itruediv__ = __add__, __sub__, __mul__, __truediv__
+    __ifloordiv__, __imod__, __ipow__ = __floordiv__, __mod__, __pow__
+
+    def __neg__(self) -> Any:
+        return self.trace.apply(scalars.NEGATIVE, (self,), {})
+
+    def __pos__(self) -> Any:
+        return self
+
+    def __abs__(self) -> Any:
+        return self.trace.apply(scalars.ABSOLUTE, (self,), {})
+
+
+TRACERS = (Tracer, ScalarTracer)

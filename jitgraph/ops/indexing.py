@@ -1,0 +1,113 @@
+"""Gathers and scatters: elements at positions that integer arrays give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+from ..spec import Spec, broadcast, dims
+from ..symbolic import Shape
+from .op import Op, opaque
+from .views import FULL
+
+Axes = tuple[int, ...]
+
+# An index is arrays of one broadcast shape, each for one of `axes`.  The broadcast axes stand where
+# the first of them was, or in `front`, by NumPy's rule for index arrays that are not adjacent.
+
+
+def _result_shape(x: Spec, index: tuple[Spec, ...], axes: Axes, front: bool) -> Shape:
+    for spec in index:
+        if spec.dtype.kind not in "iu":
+            raise DTypeError(f"an index array must hold integers, not {spec.dtype}")
+    if x.ndim == 0:
+        raise ShapeError("an array of no axes has no axis to index")
+    gathered = broadcast("index", [s.shape for s in index])
+    before = () if front else tuple(d for k, d in enumerate(x.shape) if k < axes[0])
+    after = tuple(d for k, d in enumerate(x.shape) if k not in axes)[len(before) :]
+    return (*before, *gathered, *after)
+
+
+def _key(ndim: int, index: tuple[Any, ...], axes: Axes) -> tuple[Any, ...]:
+    """NumPy's key. Arrays that are not adjacent put their axes in front, as `front` says."""
+    key: list[Any] = [slice(None)] * ndim
+    for axis, positions in zip(axes, index, strict=True):
+        key[axis] = positions
+    return tuple(key)
+
+
+def _index_spec(x: Spec, *index: Spec, axes: Axes, front: bool) -> Spec:
+    return Spec(_result_shape(x, index, axes, front), x.dtype)
+
+
+def _adjacent(axes: Axes) -> bool:
+    return axes == tuple(range(axes[0], axes[0] + len(axes)))
+
+
+def _fronted(x: Any, count: int, axes: Axes, front: bool) -> Any:
+    """`x[key]` has its gathered axes in place; with `front` they come first all the same."""
+    if front and _adjacent(axes) and axes[0]:
+        return np.moveaxis(x, range(axes[0], axes[0] + count), range(count))
+    return x
+
+
+def _index_eval(x: Any, *index: Any, axes: Axes, front: bool) -> Any:
+    x = np.asarray(x)
+    found = x[_key(x.ndim, index, axes)]
+    return _fronted(found, np.broadcast(*index).ndim, axes, front)
+
+
+def _placed(x: Any, value: Any, index: tuple[Any, ...], axes: Axes, front: bool) -> Any:
+    """The value with its axes where NumPy's key has them."""
+    if front and _adjacent(axes) and axes[0]:
+        count = np.broadcast(*index).ndim
+        return np.moveaxis(value, range(count), range(axes[0], axes[0] + count))
+    return value
+
+
+def _put_spec(x: Spec, value: Spec, *index: Spec, axes: Axes, front: bool) -> Spec:
+    shape = _result_shape(x, index, axes, front)
+    if value.ndim != len(shape) or not all(map(dims.same, value.shape, shape)):
+        raise ShapeError(
+            f"shape mismatch: value of shape {dims.shown(value.shape)} could not be written at an "
+            f"index of shape {dims.shown(shape)}"
+        )
+    return x
+
+
+def _put_eval(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> Any:
+    whole = np.array(x)
+    whole[_key(whole.ndim, index, axes)] = _placed(x, value, index, axes, front)
+    return whole
+
+
+def _add_eval(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> Any:
+    whole = np.array(x)
+    np.add.at(whole, _key(whole.ndim, index, axes), _placed(x, value, index, axes, front))
+    return whole
+
+
+def _index_gradient(g: Any, out: Any, x: Any, *index: Any, axes: Axes, front: bool) -> list[Any]:
+    zeros = FULL(np.zeros((), g.dtype)[()], shape=x.shape)
+    return [INDEX_ADD(zeros, g, *index, axes=axes, front=front), *[None] * len(index)]
+
+
+def _put_gradient(
+    g: Any, out: Any, x: Any, value: Any, *index: Any, axes: Axes, front: bool
+) -> list[Any]:
+    taken = INDEX(g, *index, axes=axes, front=front)
+    kept = INDEX_PUT(g, taken * 0, *index, axes=axes, front=front)
+    return [kept, taken, *[None] * len(index)]
+
+
+def _add_gradient(
+    g: Any, out: Any, x: Any, value: Any, *index: Any, axes: Axes, front: bool
+) -> list[Any]:
+    return [g, INDEX(g, *index, axes=axes, front=front), *[None] * len(index)]
+
+
+INDEX: Op = opaque("index", _index_eval, _index_spec, vjp_all=_index_gradient)
+INDEX_PUT: Op = opaque("index_put", _put_eval, _put_spec, vjp_all=_put_gradient)
+INDEX_ADD: Op = opaque("index_add", _add_eval, _put_spec, vjp_all=_add_gradient)
