@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .capture import Trace, Tracer
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, reachable, sizes_assumed
+from .interpreter import tracing
 from .ops import Kind
 from .rewrite import simplify
 from .spec import Spec, dims
@@ -34,8 +35,9 @@ class Differentiated:
 
 def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
     """Split a graph's derivative with respect to the inputs at `wanted` into two graphs."""
-    trace = Trace(sizes_assumed(graph))
+    trace = Trace(sizes_assumed(graph), of_tensors=True)
     dims.push(trace.env)
+    outer, tracing.trace = tracing.trace, trace
     try:
         value: dict[Node, Tracer] = {
             n: trace.input(str(n.attrs["name"]), n.spec) for n in graph.inputs
@@ -51,6 +53,7 @@ def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
         ]
         gradients = _backward(graph, value, seeds, [graph.inputs[k] for k in wanted], trace)
     finally:
+        tracing.trace = outer
         dims.pop()
     return _split(graph, trace, value, before, gradients)
 

@@ -16,14 +16,15 @@ from jitgraph_codegen.program import ProgramSource
 from jitgraph_codegen.source import KernelSource
 
 from .errors import CaptureError
-from .fuse import Group, Plan, partition
+from .fuse import WRITES, Group, memory_of, partition
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
 from .ops.host import HOST, HOST_RESULT
-from .ops.views import RESHAPE
+from .ops.views import RESHAPE, UPDATE
 from .options import Options
-from .symbolic import Size, is_known_before, symbols
+from .schedule import Plan, schedule
+from .symbolic import Size, add, is_known_before, mul, symbols
 
 INDENT = "    "
 
@@ -45,16 +46,16 @@ class Staged:
 
 def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
     """Fuse and lower."""
-    plan = partition(graph)
     on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
+    plan = schedule(partition(graph), in_place=on_cpu)
     known = {n: layouts.get(str(n.attrs["name"]), "C") if on_cpu else "C" for n in graph.inputs}
     kernels: dict[Group, Lowered] = {}
     for step in plan.steps:
+        for made in [step] if isinstance(step, Node) else step.outputs:
+            in_place = made.op in WRITES and made not in plan.copied
+            known[made] = known[made.inputs[0]] if in_place else "C"
         if isinstance(step, Node):
-            strided = not step.op.fresh and step.op is not RESHAPE
-            known[step] = "A" if strided and on_cpu else "C"
             continue
-        known.update(dict.fromkeys(step.outputs, "C"))
         name = f"{graph.name}_{len(kernels)}"
         kernels[step] = lower(step, name, known, options.precise, stash=on_cpu)
     return Staged(plan, kernels)
@@ -68,6 +69,7 @@ class _Builder:
         self.staged = stage(graph, layouts, options)
         self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
         self.lines: list[str] = []
+        self.counter = 0
         self.bound = set(sizes)  # names of sizes that are known so far
         self.waiting = [g for g in graph.guards if not is_known_before(g.dim)]
         self.kernels: list[KernelSource] = []
@@ -79,7 +81,7 @@ class _Builder:
             else:
                 self._kernel(step, self.staged.kernels[step])
         self._return()
-        parameters = ", ".join([*[self.names[i] for i in self.graph.inputs], "sizes"])
+        parameters = ", ".join([*[f"a{k}" for k in range(len(self.graph.inputs))], "sizes"])
         head = [f"def program({parameters}):"]
         if self.sizes:
             head.append(f"{INDENT}{_tuple(list(self.sizes))} = sizes")
@@ -89,8 +91,18 @@ class _Builder:
         self.lines.append(INDENT + line)
 
     def _named(self, node: Node) -> str:
-        name = self.names[node] = f"t{len(self.names) - len(self.graph.inputs)}"
+        name = self.names[node] = self._fresh()
         return name
+
+    def _fresh(self) -> str:
+        self.counter += 1
+        return f"t{self.counter - 1}"
+
+    def _array(self, node: Node) -> str:
+        """The variable of a value in memory; views are taken where they are first used."""
+        if node not in self.names:
+            self._library_call(node)
+        return self.names[node]
 
     def _value(self, node: Node) -> str:
         """An operand of a library call: a variable, or a literal for what is no array."""
@@ -102,22 +114,55 @@ class _Builder:
         if node.op is SIZE:
             return str(node.attrs["dim"])
         if node.spec.weak:
-            return f"{self.names[node]}.item()"
-        return self.names[node]
+            return f"{self._array(node)}.item()"
+        return self._array(node)
 
     def _library_call(self, node: Node) -> None:
         if node.op is HOST:
             arguments = [self._value(i) for i in node.inputs[: -1 if node.attrs["after"] else None]]
             call = f"host{node.attrs['call']}({', '.join(arguments)})"
-            return self._emit(f"{self._named(node)} = {call}  # {node.where}")
-        if node.op is HOST_RESULT:
-            return self._host_result(node)
-        arguments = [self._value(i) for i in node.inputs]
-        arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
-        call = f"{node.op.name}({', '.join(arguments)})"
-        if node.kind is not Kind.VIEW or node.op is RESHAPE:
-            call = f'asarray({call}, order="C")'
+        elif node.op is HOST_RESULT:
+            self._host_result(node)
+            return
+        elif node.op in WRITES:
+            self._write(node)
+            return
+        else:
+            arguments = [self._value(i) for i in node.inputs]
+            arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
+            call = f"{node.op.name}({', '.join(arguments)})"
+            if node.kind is not Kind.VIEW or node.op is RESHAPE:
+                call = f'asarray({call}, order="C")'
         self._emit(f"{self._named(node)} = {call}  # {node.where}")
+
+    def _write(self, node: Node) -> None:
+        """`t[...] = value` in the memory that held the old elements."""
+        value, index = node.inputs[1], [self._value(i) for i in node.inputs[2:]]
+        given = self._value(value)
+        name = self._written(node)
+        if node.op is UPDATE:
+            self._emit(f"{name}[{_slices(node)}] = {given}  # {node.where}")
+        else:
+            attrs = ", ".join(f"{k}={_literal(v)}" for k, v in node.attrs.items())
+            arguments = ", ".join([name, given, *index, attrs])
+            self._emit(f"{node.op.name}_in_place({arguments})  # {node.where}")
+
+    def _written(self, node: Node) -> str:
+        """The variable that a write changes; those who need the old values keep a copy."""
+        base = node.inputs[0]
+        name = self._array(base)
+        plan = self.staged.plan
+        if node in plan.copied:
+            self._emit(f'{self._named(node)} = array({name}, order="C")')
+            return self.names[node]
+        if node in plan.saved:
+            saved = self._fresh()
+            self._emit(f"{saved} = {name}.copy()")
+            for view in [n for n in self.names if n is not base and memory_of(n) is base]:
+                del self.names[view]
+            self.names[base] = saved
+        self.names[node] = name
+        return name
 
     def _host_result(self, node: Node) -> None:
         """An array that a host call gave: checked, and its sizes given their names."""
@@ -139,14 +184,17 @@ class _Builder:
 
     def _kernel(self, group: Group, lowered: Lowered) -> None:
         for node in group.outputs:
+            if node in group.sinks:
+                self._written(node)
+                continue
             shape = _literal(node.spec.shape)
             self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
-        arrays = _tuple([self.names[n] for n in lowered.buffers])
+        arrays = _tuple([self._array(n) for n in lowered.buffers])
         kernel = lowered.kernel
         sizes = [str(lowered.sizes[s]) for s in kernel.sizes]
         for node, buffer in zip(lowered.buffers, kernel.buffers, strict=True):
             if buffer.layout == "A":
-                sizes += [f"{self.names[node]}.strides[{k}]" for k in range(len(buffer.shape))]
+                sizes += [f"{self._array(node)}.strides[{k}]" for k in range(len(buffer.shape))]
         elements = _product_text(group.domain)
         self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {elements})")
         source = self._print(lowered, description(group))
@@ -178,7 +226,7 @@ class _Builder:
             if node.kind is Kind.SOURCE and node.op is not INPUT:
                 values.append(f"asarray({self._value(node)}, {node.spec.dtype.name})")
             else:
-                values.append(self.names[node])
+                values.append(self._array(node))
         self._emit(f"return {_tuple(values)}")
 
 
@@ -192,6 +240,23 @@ def description(group: Group) -> str:
 
 def _tuple(items: list[str]) -> str:
     return f"({items[0]},)" if len(items) == 1 else f"({', '.join(items)})"
+
+
+def _slices(node: Node) -> str:
+    """The part that an update writes, as Python's slices."""
+    if all(
+        start == 0 and step == 1 and size == d
+        for (start, step, size), d in zip(node.attrs["slices"], node.spec.shape, strict=True)
+    ):
+        return "..."
+    parts = []
+    for start, step, size in node.attrs["slices"]:
+        stop = add(start, mul(step, size))
+        if step > 0:
+            parts.append(f"{start}:{stop}" + (f":{step}" if step != 1 else ""))
+        else:  # a stop of -1 would count from the end
+            parts.append(f"span({start}, {step}, {size})")
+    return ", ".join(parts)
 
 
 def _literal(value: Any) -> str:

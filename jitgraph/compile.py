@@ -64,13 +64,14 @@ class CompiledFunction:
         static: Sequence[str],
     ) -> None:
         functools.update_wrapper(self, function)
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
         self._function = function
         self._mode, self._options, self._strict = mode, options, strict
         self._signature = inspect.signature(function)
         self._static = frozenset(static)
         if unknown := self._static - self._signature.parameters.keys():
             raise ValueError(
-                f"static_argnames: {function.__name__} has no parameter {sorted(unknown)[0]!r}"
+                f"static_argnames: {self.__name__} has no parameter {sorted(unknown)[0]!r}"
             )
         self._cache: dict[Any, list[Specialisation] | Fallback] = {}
         self._captures = self._hits = self._fallbacks = 0
@@ -102,7 +103,7 @@ class CompiledFunction:
             return self._dynamically(reason, args, kwargs)
         try:
             return _run(found, arguments)
-        except runtime.Deoptimised as error:
+        except runtime.DeoptimisedError as error:
             return self._dynamically(str(error), args, kwargs)
 
     @property

@@ -18,11 +18,12 @@ from dataclasses import dataclass, field
 
 from .affine import Index, as_index, fixed, identity
 from .affine import axis as affine_axis
-from .graph import INPUT, Graph, Node, SizeSources
+from .graph import INPUT, Graph, Node
 from .ops import Kind
-from .ops.views import broadcast_index
+from .ops.indexing import INDEX_ADD, INDEX_PUT
+from .ops.views import UPDATE, broadcast_index
 from .spec import FUSABLE
-from .symbolic import Dim, symbols
+from .symbolic import Dim
 
 RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
 SPREAD_FLOPS = 4  # the same for one that would be computed once per row
@@ -37,6 +38,7 @@ class Group:
     place: dict[Node, Index] = field(default_factory=dict)  # members, producers first
     inlined: set[Node] = field(default_factory=set)  # computed again here
     outputs: list[Node] = field(default_factory=list)
+    sinks: dict[Node, Node] = field(default_factory=dict)  # update made in place -> its member
 
     @property
     def inside(self) -> set[Node]:
@@ -60,20 +62,21 @@ Step = Group | Node  # a kernel, or an operation carried out by NumPy
 
 
 @dataclass(frozen=True)
-class Plan:
-    """The steps of a program in order."""
+class Partition:
+    """Which group each operation belongs to; the others are carried out by NumPy."""
 
-    steps: tuple[Step, ...]
+    graph: Graph
+    group_of: dict[Node, Group]
     refusals: tuple[Refusal, ...]
 
 
-def partition(graph: Graph) -> Plan:
+def partition(graph: Graph) -> Partition:
     """Group the graph's operations into kernels and library calls."""
     fusion = _Fusion(graph)
     for node in graph.nodes:
         if is_fusable(node):
             fusion.visit(node)
-    return fusion.plan()
+    return Partition(graph, fusion.group_of, tuple(fusion.refusals))
 
 
 def is_fusable(node: Node) -> bool:
@@ -91,6 +94,29 @@ def is_fusable(node: Node) -> bool:
         if node.op.loop is not None and dtypes[0].kind in node.op.loop.numpy_only:
             return False
     return True
+
+
+WRITES = (UPDATE, INDEX_PUT, INDEX_ADD)  # their result lies where their first input was
+
+
+def memory_of(node: Node) -> Node:
+    """The value whose memory a chain of views shows."""
+    while not node.op.fresh:
+        node = node.inputs[0]
+    return node
+
+
+def readers_before_writes(graph: Graph) -> dict[Node, list[Node]]:
+    """For each write, the operations that read what it overwrites and were written before it."""
+    readers: dict[Node, list[Node]] = {}
+    found: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        if node.op in WRITES:
+            found[node] = list(readers.get(memory_of(node.inputs[0]), ()))
+        if node.op.fresh:
+            for source in {memory_of(i) for i in node.inputs}:
+                readers.setdefault(source, []).append(node)
+    return found
 
 
 def is_transparent(node: Node) -> bool:
@@ -158,6 +184,7 @@ class _Fusion:
         self.graph = graph
         self.groups: list[Group] = []
         self.group_of: dict[Node, Group] = {}
+        self.before = readers_before_writes(graph)
         self.refusals: list[Refusal] = []
 
     def visit(self, node: Node) -> None:
@@ -304,7 +331,10 @@ class _Fusion:
             if unit in seen:
                 continue
             seen.add(unit)
-            stack.extend(self._inputs(group) if group is not None else node.inputs)
+            if group is not None:
+                stack.extend(self._inputs(group))
+            else:
+                stack.extend((*node.inputs, *self.before.get(node, ())))
         return False
 
     def _inputs(self, group: Group) -> list[Node]:
@@ -324,18 +354,6 @@ class _Fusion:
         ):
             return
         home.inlined |= subtree - home.place.keys()
-
-    def plan(self) -> Plan:
-        """Steps that the outputs need, in order; members no step reads are dropped."""
-        needed = _Demand(self)
-        guarded = {name for guard in self.graph.guards for name in symbols(guard.dim)}
-        for output in (*self.graph.outputs, *needed.sizes.bringing(guarded)):
-            needed.memory(output)
-        order = needed.ordered()
-        for step in order:
-            if isinstance(step, Group):
-                _drop_unused(step)
-        return Plan(tuple(order), tuple(self.refusals))
 
 
 def _unify(read: Index, place: Index, own_to_group: dict[int, int]) -> bool:
@@ -390,68 +408,11 @@ def _subtree(source: Node, group: Group) -> set[Node]:
     return found
 
 
-class _Demand:
-    """Which values must exist in memory, and the order of the steps that make them."""
-
-    def __init__(self, fusion: _Fusion) -> None:
-        self.fusion = fusion
-        self.sizes = SizeSources(fusion.graph.nodes)
-        self.done: set[Node] = set()
-        self.steps: list[Step] = []
-
-    def memory(self, node: Node) -> None:
-        """Mark a value as needed in memory; deep graphs make this iterative."""
-        stack = [node]
-        while stack:
-            node = stack.pop()
-            if node in self.done or node.kind is Kind.SOURCE:
-                continue
-            self.done.add(node)
-            group = self.fusion.group_of.get(node)
-            if group is None:
-                if node not in self.steps:
-                    self.steps.append(node)
-                stack.extend(self.needs(node))
-                continue
-            if group not in self.steps:
-                self.steps.append(group)
-            group.outputs.append(node)
-            stack.extend(self.needs(group))
-
-    def needs(self, step: Step) -> list[Node]:
-        """What must be in memory before a step."""
-        if isinstance(step, Node):
-            return [*step.inputs, *self.sizes.of(step)]
-        brought = [source for member in step.inside for source in self.sizes.of(member)]
-        return [*external_inputs(step), *brought]
-
-    def ordered(self) -> list[Step]:
-        """The steps, producers first."""
-        made = {o: s for s in self.steps for o in ([s] if isinstance(s, Node) else s.outputs)}
-        order: list[Step] = []
-        state: dict[Step, bool] = {}
-        for start in self.steps:
-            stack = [(start, False)]
-            while stack:
-                step, finished = stack.pop()
-                if finished:
-                    state[step] = True
-                    order.append(step)
-                elif step not in state:
-                    state[step] = False
-                    stack.append((step, True))
-                    stack.extend(
-                        (made[i], False)
-                        for i in self.needs(step)
-                        if i in made and made[i] not in state
-                    )
-        return order
-
-
 def external_inputs(group: Group) -> list[Node]:
     """What the group's kernel reads from memory, in order of first use."""
     inside, found, seen = group.inside, dict[Node, None](), set[Node]()
-    stack = list(reversed(group.outputs or list(group.place)))
+    stored = [group.sinks.get(o, o) for o in group.outputs]
+    stack = list(reversed(stored or list(group.place)))
     while stack:
         node = stack.pop()
         if node in seen:
@@ -464,7 +425,7 @@ def external_inputs(group: Group) -> list[Node]:
     return list(found)
 
 
-def _drop_unused(group: Group) -> None:
+def drop_unused(group: Group) -> None:
     inside, alive, stack = group.inside, set[Node](), list(group.outputs)
     while stack:
         node = stack.pop()

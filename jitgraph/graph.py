@@ -16,7 +16,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -83,6 +83,14 @@ class Graph:
     outputs: tuple[Node, ...]
     guards: tuple[Guard, ...] = field(default=())
 
+    writes: tuple[tuple[Node, Node], ...] = field(default=())  # inputs and their new values
+    effects: tuple[Node, ...] = field(default=())  # host calls that are made for what they do
+
+    @property
+    def needed(self) -> tuple[Node, ...]:
+        """All that a program of this graph must compute."""
+        return (*self.outputs, *(value for _, value in self.writes), *self.effects)
+
     def verify(self) -> None:
         """Check that every node uses earlier ones and has the spec its operation gives it.
 
@@ -102,7 +110,7 @@ class Graph:
                     self._verify_spec(node)
         finally:
             dims.pop()
-        if missing := [o for o in self.outputs if o not in seen]:
+        if missing := [o for o in self.needed if o not in seen]:
             raise GraphError(f"{self.name}: output {missing[0]!r} is not defined")
 
     def _verify_spec(self, node: Node) -> None:
@@ -171,7 +179,9 @@ class SizeSources:
         """The host results whose sizes a node mentions."""
         if not self._node or node.op is HOST_RESULT:
             return []
-        names = {name for value in (node.spec.shape, *node.attrs.values()) for name in _named(value)}
+        names = {
+            name for value in (node.spec.shape, *node.attrs.values()) for name in _named(value)
+        }
         return self.bringing(names)
 
     def bringing(self, names: Iterable[str]) -> list[Node]:
@@ -204,9 +214,9 @@ def pruned(graph: Graph) -> Graph:
     """The graph without nodes that no output needs; inputs stay, they are the signature."""
     sizes = SizeSources(graph.nodes)
     guarded = {name for guard in graph.guards for name in symbols(guard.dim)}
-    alive = reachable([*graph.outputs, *sizes.bringing(guarded)], sizes)
+    alive = reachable([*graph.needed, *sizes.bringing(guarded)], sizes)
     nodes = tuple(n for n in graph.nodes if n in alive)
-    return Graph(graph.name, graph.inputs, nodes, graph.outputs, graph.guards)
+    return replace(graph, nodes=nodes)
 
 
 # text form
@@ -224,6 +234,8 @@ def to_text(graph: Graph) -> str:
         lines.append(
             f"  {names[node]}: {node.spec} = {node.op.name}({', '.join(arguments)}){where}"
         )
+    lines += [f"  write {names[i]} = {names[value]}" for i, value in graph.writes]
+    lines += [f"  effect {names[node]}" for node in graph.effects]
     lines.append(f"  return {', '.join(names[o] for o in graph.outputs)}")
     return "\n".join(lines) + "\n"
 
@@ -248,6 +260,7 @@ def _attr_text(value: Any) -> str:
 _LINE = re.compile(r"%(?P<name>\d+): (?P<spec>.+?) = (?P<call>.+?)(?:  # (?P<where>.*))?$")
 _HEADER = re.compile(r"graph (?P<name>\w+)\((?P<inputs>.*)\)$")
 _INPUT = re.compile(r"(?P<name>\w+): (?P<spec>~?\w+(?:\[[^\]]*\])?)")
+_WRITE = re.compile(r"write (?P<input>\w+) = (?P<value>\S+)$")
 _GUARD = re.compile(r"guard (?P<dim>.+) (?P<relation>==|!=|>=) 0$")
 
 
@@ -264,8 +277,16 @@ def parse(text: str) -> Graph:
     inputs = tuple(values.values())
     nodes: list[Node] = []
     guards: list[Guard] = []
+    writes: list[tuple[Node, Node]] = []
+    effects: list[Node] = []
     for line in lines[1:-1]:
         try:
+            if write := _WRITE.match(line):
+                writes.append((values[write["input"]], values[write["value"]]))
+                continue
+            if line.startswith("effect "):
+                effects.append(values[line.removeprefix("effect ")])
+                continue
             if guard := _GUARD.match(line):
                 guards.append(Guard(guard["relation"], parse_dim(guard["dim"])))
                 continue
@@ -276,7 +297,9 @@ def parse(text: str) -> Graph:
         nodes.append(node)
     names = [name.strip() for name in lines[-1].removeprefix("return").split(",")]
     outputs = tuple(values[name] for name in names if name)
-    graph = Graph(header["name"], inputs, tuple(nodes), outputs, tuple(guards))
+    graph = Graph(
+        header["name"], inputs, tuple(nodes), outputs, tuple(guards), tuple(writes), tuple(effects)
+    )
     graph.verify()
     return graph
 

@@ -26,7 +26,7 @@ class _Tracing(threading.local):
 
     @property
     def apply(self) -> Apply | None:
-        return None if self.trace is None else self.trace.apply  # type: ignore[no-any-return]
+        return None if self.trace is None else self.trace.apply
 
 
 tracing = _Tracing()
@@ -37,6 +37,13 @@ def register(kind: type, level: int, apply: Apply) -> None:
     level wins.
     """
     _interpreters[kind] = (level, apply)
+
+
+def create(op: Op, *args: Any, **attrs: Any) -> Any:
+    """Apply an operation that makes an array from numbers: a value of the graph while one is
+    captured.
+    """
+    return op.eval(*args, **attrs) if tracing.apply is None else tracing.apply(op, args, attrs)
 
 
 def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:

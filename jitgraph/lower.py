@@ -31,11 +31,12 @@ from jitgraph_codegen.passes import optimise
 from jitgraph_codegen.printing import DTYPES
 
 from .affine import Affine, Index
-from .fuse import Group, domain_of, external_inputs, follow, reads, result_place
+from .fuse import WRITES, Group, domain_of, external_inputs, follow, reads, result_place
 from .graph import CONSTANT, INPUT, SIZE, Node
 from .ops import TABLE, Kind
 from .ops import elementwise as ew
 from .ops.elementwise import POLYNOMIAL
+from .schedule import write_index
 from .symbolic import Dim, product
 
 LOOP_NAMES = "ijklpqruvw"
@@ -109,12 +110,26 @@ class _Lowering:
         taken: set[str] = set()
         for node in external_inputs(self.group):
             self.buffers[node] = self._buffer(
-                node, _unique(_base_name(node), taken), layouts[node], "in"
+                node, _unique(_base_name(node), taken), layouts.get(node, "C"), "in"
             )
         outputs = self.group.outputs
         for k, node in enumerate(outputs):
+            if node in self.group.sinks:
+                self._declare_sink(node, layouts[node], taken)
+                continue
             name = _unique("out" if len(outputs) == 1 else f"out{k}", taken)
             self.buffers[node] = self._buffer(node, name, "C", "out")
+
+    def _declare_sink(self, write: Node, layout: str, taken: set[str]) -> None:
+        """One buffer for the array before and after a write, so that the compiler sees it is
+        one.
+        """
+        base = write.inputs[0]
+        name = self.buffers[base].name if base in self.buffers else _unique(_base_name(base), taken)
+        buffer = self._buffer(base, name, layout, "inout")
+        if base in self.buffers:
+            self.buffers[base] = buffer
+        self.buffers[write] = buffer
 
     def _buffer(self, node: Node, name: str, layout: str, role: str) -> ir.Buffer:
         shape = tuple(self.extent(d) for d in node.spec.shape)
@@ -140,7 +155,10 @@ class _Lowering:
     def run(self) -> Lowered:
         reductions = [m for m in self.group.place if m.kind is Kind.REDUCE]
         stores = {
-            o: self.level(o, self.result(o)) for o in self.group.outputs if not self.is_row(o)
+            o: self.level(v, self.result(v))
+            for o in self.group.outputs
+            for v in [self.stored(o)]
+            if not self.is_row(v)
         }
         waves = {r: self.level(*follow(r.inputs[0], self.group.place[r])) for r in reductions}
         for number in sorted({*waves.values(), *stores.values()}):
@@ -151,12 +169,19 @@ class _Lowering:
                 max(stores.values(), default=-1),
             )
         for node in self.group.outputs:
-            if self.is_row(node):
-                value = self.value(node, self.result(node))
-                self.row.append(
-                    ir.Store(self.buffers[node], self.subscript(self.result(node)), value)
-                )
+            if self.is_row(self.stored(node)):
+                self.row.append(self._store(node))
         return self._nest()
+
+    def stored(self, output: Node) -> Node:
+        """The member whose elements an output holds."""
+        return self.group.sinks.get(output, output)
+
+    def _store(self, output: Node) -> ir.Store:
+        node = self.stored(output)
+        value = self.value(node, self.result(node))
+        index = self.result(node) if node is output else write_index(output, node, self.group)
+        return ir.Store(self.buffers[output], self.subscript(index), value)
 
     def result(self, node: Node) -> Index:
         return result_place(node, self.group.place[node])
@@ -181,10 +206,7 @@ class _Lowering:
             at = self._position(node) if accumulator.combine.startswith("arg") else None
             self.inner.append(ir.Accumulate(accumulator.name, accumulator.combine, value, at))
         for node in stores:
-            value = self.value(node, self.result(node))
-            self.inner.append(
-                ir.Store(self.buffers[node], self.subscript(self.result(node)), value)
-            )
+            self.inner.append(self._store(node))
         self.earlier.update({key: (self.inner, value) for key, value in self.inner_values.items()})
         self._close_pass()
         for node, accumulator in accumulators.items():
@@ -210,7 +232,8 @@ class _Lowering:
             else:
                 body = (ir.For(self.index_names[k], self.extent(self.group.domain[k]), body),)
         last = self.extent(extent)  # may add a size, so it comes before the sizes are read
-        kernel = ir.Kernel(self.name, tuple(self.buffers.values()), tuple(self.sizes), last, body)
+        buffers = tuple(dict.fromkeys(self.buffers.values()))
+        kernel = ir.Kernel(self.name, buffers, tuple(self.sizes), last, body)
         kernel.verify()
         optimised = optimise(kernel)
         optimised.verify()
@@ -220,7 +243,8 @@ class _Lowering:
             if isinstance(optimised.extent, int)
             else self._size_value(optimised.extent)
         )
-        return Lowered(optimised, tuple(self.buffers), sizes, final, tuple(self.group.outputs))
+        holders = {b.name: n for n, b in self.buffers.items()}  # the last name is the newest
+        return Lowered(optimised, tuple(holders.values()), sizes, final, tuple(self.group.outputs))
 
     def _size_value(self, name: str) -> Dim:
         return product(
@@ -362,6 +386,8 @@ class _Lowering:
         if not self.stash:
             return None
         for output in self.group.outputs:
+            if output in self.group.sinks:
+                continue
             holds = self.stashed.get(output, key) == key
             fits = output.spec.dtype == node.spec.dtype and self.result(output) == index
             if holds and fits and self.level(output, index) == self.last_store >= self.current_pass:
@@ -426,6 +452,8 @@ def _constant(value: Any, dtype: str) -> ir.Const:
 
 
 def _base_name(node: Node) -> str:
+    while node.op in WRITES:
+        node = node.inputs[0]
     name = str(node.attrs["name"]) if node.op is INPUT else node.op.name
     name = "".join(c if c.isalnum() else "_" for c in name)
     unfit = not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED

@@ -19,6 +19,7 @@ from .capture import Captured
 from .errors import GradientError
 from .graph import INPUT, Graph, Node
 from .ops import TABLE
+from .ops.indexing import add_in_place, put_in_place
 from .options import Options
 from .rewrite import simplify
 from .symbolic import Guard, SymbolicInt, evaluate, is_known_before
@@ -105,17 +106,11 @@ class Specialisation:
     @cached_property
     def _returned(self) -> tuple[Callable[[Any], Any], ...]:
         """How each output is handed to the user: 0-d results are NumPy's or Python's scalars."""
-        return tuple(map(_handed_out, self.captured.graph.outputs[: self.captured.results]))
+        return tuple(map(_handed_out, self.captured.graph.outputs))
 
     def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
         """Run on the arrays of a call, lifted ones last, and build the function's value."""
         computed = self.forward(*arrays, sizes)
-        for position, value in zip(
-            self.captured.written, computed[self.captured.results :], strict=False
-        ):
-            if value is not arrays[position]:
-                np.copyto(arrays[position], value)
-        computed = computed[: self.captured.results]
         as_tensors = any(t is not None for t in inputs)
         if self.wanted:
             values = self._on_tape(computed, sizes, inputs)
@@ -166,7 +161,7 @@ def _handed_out(node: Node) -> Callable[[Any], Any]:
 
 
 _ARRAYS_OF_NO_AXES = frozenset(
-    ("where", "reshape", "broadcast_to", "transpose")
+    ("where", "full", "reshape", "broadcast_to", "transpose")
 )  # where NumPy gives an array of no axes, not a scalar
 
 
@@ -236,4 +231,5 @@ def _generator() -> str:
 
 def _library_operations() -> dict[str, Callable[..., Any]]:
     """NumPy evaluations by name, for the program text to call."""
-    return {name: op.eval for name, op in TABLE.items()}
+    writes = {"index_put_in_place": put_in_place, "index_add_in_place": add_in_place}
+    return {name: op.eval for name, op in TABLE.items()} | writes

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .build import Staged, stage
+from .capture import HostCall
 from .fuse import Group
 from .graph import Node
+from .ops.host import HOST, HOST_RESULT
 from .program import Specialisation
 from .symbolic import Dim, evaluate, product
 
@@ -19,7 +23,7 @@ def explain(found: Specialisation) -> str:
         f"target {found.options.target}"
     ]
     lines += [f"  valid while {guard}" for guard in graph.guards]
-    lines += _steps(staged, hints)
+    lines += _steps(staged, hints, found.captured.hosts)
     for refusal in staged.plan.refusals:
         lines.append(
             f"  not fused: {refusal.producer.op.name} ({refusal.producer.where}) into "
@@ -31,11 +35,16 @@ def explain(found: Specialisation) -> str:
     return "\n".join(lines)
 
 
-def _steps(staged: Staged, hints: dict[str, int]) -> list[str]:
+def _steps(staged: Staged, hints: dict[str, int], hosts: Sequence[HostCall]) -> list[str]:
     lines = []
     for step in staged.plan.steps:
-        if isinstance(step, Node):
+        if isinstance(step, Node) and step.op in (HOST, HOST_RESULT):
+            if step.op is HOST:
+                call = hosts[step.attrs["call"]]
+                lines.append(f"  Python   {call.name}  ({step.where}): {call.reason}")
+        elif isinstance(step, Node):
             lines.append(f"  NumPy    {step.op.name}  {step.spec}  ({step.where})")
+        if isinstance(step, Node):
             continue
         kernel = staged.kernels[step].kernel
         buffers = staged.kernels[step].buffers

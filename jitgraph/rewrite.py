@@ -37,7 +37,13 @@ def simplify(graph: Graph) -> Graph:
             found = Node(ew.CAST, (found,), {"dtype": found.spec.dtype}, found.spec, output.where)
             nodes.append(found)
         outputs.append(found)
-    return pruned(Graph(graph.name, graph.inputs, tuple(nodes), tuple(outputs), graph.guards))
+    writes = tuple((i, replace.get(value, value)) for i, value in graph.writes)
+    effects = tuple(replace.get(e, e) for e in graph.effects)
+    return pruned(
+        Graph(
+            graph.name, graph.inputs, tuple(nodes), tuple(outputs), graph.guards, writes, effects
+        )
+    )  # fmt: skip
 
 
 def _memory(node: Node) -> Node:
@@ -99,7 +105,8 @@ def _identity(node: Node) -> Node | None:
     """
     if node.op is ew.CAST or node.op is ew.POSITIVE:
         x = node.inputs[0]
-        return x if _same(x, node) else None
+        element = not x.op.fresh and not x.spec.ndim  # x[0] as it is now
+        return x if _same(x, node) and not element else None
     if len(node.inputs) != 2:
         return None
     x, y = node.inputs

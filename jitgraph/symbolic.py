@@ -208,6 +208,20 @@ def _substitute_atom(atom: Atom, values: Mapping[str, Dim]) -> Dim:
     return floordiv(substitute(atom.numerator, values), substitute(atom.denominator, values))
 
 
+def _with_quotients(dim: Dim, known: Mapping[FloorDiv, Dim]) -> Dim:
+    """The expression with quotients replaced by what they are known to be."""
+    if isinstance(dim, int) or not known:
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        factor: Dim = coefficient
+        for atom in monomial:
+            value = known.get(atom) if isinstance(atom, FloorDiv) else None
+            factor = mul(factor, _from_terms({(atom,): 1}) if value is None else value)
+        total = add(total, factor)
+    return total
+
+
 def surely_nonnegative(dim: Dim) -> bool:
     """Whether the expression is at least 0 for all sizes a symbol can have."""
     if isinstance(dim, int):
@@ -281,6 +295,7 @@ class ShapeEnv:
         self.hints: dict[str, int] = {}
         self.guards: list[Guard] = []
         self._known: dict[str, Dim] = {}
+        self._quotients: dict[FloorDiv, Dim] = {}
 
     def arithmetic(self, operation: str, a: Any, b: Any) -> Any:
         """Arithmetic of sizes that gives no size, as in `1 / n`: the running trace writes it
@@ -298,7 +313,7 @@ class ShapeEnv:
         """The expression in the symbols that are left after all equalities found so far."""
         before = None
         while dim != before:
-            before, dim = dim, substitute(dim, self._known)
+            before, dim = dim, _with_quotients(substitute(dim, self._known), self._quotients)
         return dim
 
     def hint(self, dim: Dim) -> int:
@@ -362,6 +377,12 @@ class ShapeEnv:
             _, _, name, coefficient = max(candidates)
             rest = add(zero, mul(-coefficient, symbol(name)))
             self._known[name] = mul(-coefficient, rest)
+            return
+        for monomial, coefficient in zero.terms:
+            if len(monomial) == 1 and isinstance(monomial[0], FloorDiv) and abs(coefficient) == 1:
+                rest = add(zero, _from_terms({monomial: -coefficient}))
+                if isinstance(rest, int):
+                    self._quotients[monomial[0]] = mul(-coefficient, rest)
 
 
 class SymbolicInt:

@@ -1,9 +1,10 @@
-"""Arrays inside lists, tuples, named tuples and dicts: flattened for a program, rebuilt from its
-results.
+"""Arrays inside lists, tuples, named tuples, dicts and dataclasses: flattened for a program,
+rebuilt from its results.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cached_property
@@ -40,6 +41,11 @@ class Tree:
             return dict(zip(self.keys, values, strict=True))
         if hasattr(self.kind, "_fields"):
             return self.kind(*values)
+        if self.keys:  # a dataclass, as it is: its __post_init__ has run
+            made: Any = object.__new__(self.kind)
+            for name, value in zip(self.keys, values, strict=True):
+                object.__setattr__(made, str(name), value)
+            return made
         return self.kind(values)
 
 
@@ -62,6 +68,10 @@ def _flatten(value: Any, leaves: list[Any]) -> Tree:
         return Tree(dict, keys, tuple(_flatten(value[key], leaves) for key in keys))
     if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
         return Tree(kind, (), tuple(_flatten(item, leaves) for item in value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        names = tuple(f.name for f in dataclasses.fields(value))
+        if names:
+            return Tree(kind, names, tuple(_flatten(getattr(value, n), leaves) for n in names))
     leaves.append(value)
     return LEAF
 

@@ -28,7 +28,10 @@ INDEX = "int64"
 
 @dataclass(frozen=True)
 class Buffer:
-    """One array argument. layout: "C", or "A" for explicit strides; role: "in" or "out"."""
+    """One array argument.
+
+    layout: "C", or "A" for explicit strides; role: "in", "out" or "inout".
+    """
 
     name: str
     dtype: str
@@ -209,7 +212,7 @@ class _Verifier:
                         self.expr(at, scope)
                 case Store(buffer, index, value):
                     self.access(buffer, index, scope)
-                    if buffer.role != "out":
+                    if buffer.role == "in":
                         self.fail(f"{buffer.name} is written but is no output")
                     if value.dtype != buffer.dtype:
                         self.fail(f"{buffer.name} of {buffer.dtype} is given {value.dtype}")

@@ -26,7 +26,7 @@ from .runtime import LoadedKernel
 from .source import KernelSource
 
 
-class Deoptimised(Exception):
+class DeoptimisedError(Exception):
     """A value in the middle of a program is not what the program was compiled for."""
 
 
@@ -114,7 +114,8 @@ def load(
     launcher: makes the callable of a kernel; machine code on the CPU unless given.
     """
     namespace: dict[str, Any] = {
-        "empty": np.empty, "asarray": np.asarray, "copyto": np.copyto, "ensure": _ensure,
+        "empty": np.empty, "asarray": np.asarray, "array": np.array, "ensure": _ensure,
+        "span": _span,
         **operations,
     }  # fmt: skip
     namespace |= {d: np.dtype(d) for d in _DTYPES}
@@ -130,9 +131,15 @@ def load(
     return program
 
 
+def _span(start: int, step: int, size: int) -> slice:
+    """`size` elements from `start` on; a negative step may end before the first."""
+    stop = start + step * size
+    return slice(start, stop if stop >= 0 else None, step)
+
+
 def _ensure(condition: bool, what: str) -> None:
     if not condition:
-        raise Deoptimised(what)
+        raise DeoptimisedError(what)
 
 
 _DTYPES = (

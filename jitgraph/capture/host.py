@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jitgraph_codegen.program import Deoptimised
+from jitgraph_codegen.program import DeoptimisedError
 
 from ..errors import CaptureError
 from ..spec import PYTHON_SCALARS, SUPPORTED
@@ -37,6 +37,7 @@ class HostCall:
     tree: Tree
     where: str
     pure: bool = False
+    reason: str = "a library's function"  # why it is no part of the graph
     mutated: tuple[int, ...] = ()
     result: Tree | None = None
     aliases: bool = False  # a result is (a view of) one of the arrays given
@@ -49,13 +50,11 @@ class HostCall:
 
     def __call__(self, *arrays: Any) -> list[Any]:
         """Leaves of the result, then the arrays written to."""
-        given = [
-            a.copy() if k in self.mutated else _read_only(a) for k, a in enumerate(arrays)
-        ]
+        given = [a.copy() if k in self.mutated else _read_only(a) for k, a in enumerate(arrays)]
         value = self._called(given)
         leaves, tree = flatten(value)
         if tree != self.result:
-            raise Deoptimised(f"{self.name} gave a result of another structure ({self.where})")
+            raise DeoptimisedError(f"{self.name} gave a result of another structure ({self.where})")
         return [*leaves, *[given[k] for k in self.mutated]]
 
     def probe(self, arrays: Sequence[Any]) -> list[Any]:

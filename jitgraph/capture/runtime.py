@@ -1,19 +1,20 @@
 """What a rewritten function does where it calls, or looks at its surroundings.
 
-    name, cell, attribute    arrays become inputs read anew at every call, other values fixtures
-    call                     NumPy's functions become nodes; the user's own are captured through;
-                             others are called in the middle of the program
+name, cell, attribute    arrays become inputs read anew at every call, other values fixtures
+call                     NumPy's functions become nodes; the user's own are captured through;
+                         others are called in the middle of the program
 """
 
 from __future__ import annotations
 
 import builtins
 import functools
+import inspect
 import operator
 import random
 import sys
 from collections.abc import Callable
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from .tracer import TRACERS, ScalarTracer, Tracer
 
 _LIBRARIES = frozenset(("numpy", "scipy", "jitgraph", "numba", "jitgraph_codegen"))
 _OURS_TO_CAPTURE = ("jitgraph.nn",)  # written like a user's code, with attributes that change
-_AUGMENTED = {
+_AUGMENTED: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
     "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "Pow": operator.ipow,
     "MatMult": operator.imatmul, "BitAnd": operator.iand, "BitOr": operator.ior,
@@ -42,10 +43,15 @@ _AUGMENTED = {
 
 
 class CaptureRuntime:
-    """The runtime of rewritten code for one trace and one module of globals."""
+    """The runtime of one rewritten function in one trace."""
 
-    def __init__(self, trace: Trace, namespace: dict[str, Any]) -> None:
-        self.trace, self.globals = trace, namespace
+    def __init__(self, trace: Trace, function: FunctionType | None = None) -> None:
+        self.trace = trace
+        self.globals: dict[str, Any] = {} if function is None else function.__globals__
+        self.cells: dict[str, CellType] = {}
+        if function is not None and function.__closure__:
+            names = function.__code__.co_freevars
+            self.cells = dict(zip(names, function.__closure__, strict=True))
 
     # surroundings
 
@@ -59,7 +65,8 @@ class CaptureRuntime:
             raise NameError(f"name {name!r} is not defined") from None
 
     def cell(self, name: str, value: Any) -> Any:
-        return value
+        """The value of a name of an enclosing function."""
+        return self._found(Place(self.cells[name], name), value)
 
     def attribute(self, owner: Any, name: str) -> Any:
         value = getattr(owner, name)
@@ -78,6 +85,8 @@ class CaptureRuntime:
         return self._found(Place(owner, name), value)
 
     def _found(self, place: Place, value: Any) -> Any:
+        if _is_traced(value):
+            return value
         if type(value) is np.ndarray:
             return self.trace.lift(value, place)
         if type(value) is Tensor:
@@ -89,7 +98,9 @@ class CaptureRuntime:
 
     def set_attribute(self, owner: Any, name: str, value: Any) -> None:
         before = getattr(owner, name, None)
-        same = type(before) is np.ndarray and type(value) is Tracer and self.trace.shows(value, before)
+        same = (
+            type(before) is np.ndarray and type(value) is Tracer and self.trace.shows(value, before)
+        )
         if same:
             return  # `self.u += v` has changed the array itself
         if id(owner) not in self.trace.made:
@@ -119,7 +130,7 @@ class CaptureRuntime:
         inner = getattr(function, "__jitgraph_function__", None)
         if inner is not None:
             return self.call(inner, *args, **kwargs)
-        method = getattr(type(function), "__call__", None)
+        method = inspect.getattr_static(type(function), "__call__", None)
         if isinstance(method, FunctionType) and _is_captured(method):
             return self._python(method, (function, *args), kwargs)
         return self._builtin(function, args, kwargs)
@@ -134,15 +145,15 @@ class CaptureRuntime:
             return function(*args, **kwargs)
         if module in sys.stdlib_module_names:
             return function(*args, **kwargs)
-        changed = rewritten(function, CaptureRuntime(self.trace, function.__globals__))
+        changed = rewritten(function, CaptureRuntime(self.trace, function))
         before = self.trace.checkpoint()
         try:
             return (changed or function)(*args, **kwargs)
-        except CaptureError:
+        except CaptureError as error:
             if not _mentions_traced((args, kwargs)):
                 raise
             self.trace.restore(before)
-            return self.trace.host_call(function, args, kwargs)
+            return self.trace.host_call(function, args, kwargs, reason=str(error))
 
     def _class(self, kind: type, args: Any, kwargs: dict[str, Any]) -> Any:
         if issubclass(kind, np.generic) and len(args) == 1 and _is_traced(args[0]):
@@ -201,9 +212,9 @@ class CaptureRuntime:
 def captured_through(trace: Trace, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with its calls and surroundings known to the trace."""
     if isinstance(function, FunctionType):
-        changed = rewritten(function, CaptureRuntime(trace, function.__globals__))
+        changed = rewritten(function, CaptureRuntime(trace, function))
         return function if changed is None else changed
-    runtime = CaptureRuntime(trace, {})
+    runtime = CaptureRuntime(trace)
     return functools.partial(runtime.call, function)
 
 
@@ -285,4 +296,3 @@ def _special(function: Any) -> Callable[..., Any] | None:
     if not isinstance(function, (BuiltinFunctionType, type)):
         return None
     return _SPECIAL.get(function)
-

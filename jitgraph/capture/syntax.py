@@ -274,4 +274,3 @@ def _bound_names(tree: FunctionNode) -> Iterator[str]:
                 yield name
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from ((a.asname or a.name).split(".")[0] for a in names)
-

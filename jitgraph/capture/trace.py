@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import interpreter
+from .. import config, interpreter
 from ..errors import BoundsError, CaptureError, JitgraphError, user_line
 from ..functions.base import FUNCTIONS, operand
 from ..functions.indexing import gathered, mask_key, whole_slices
@@ -158,7 +158,7 @@ class Trace:
 
     def _is_view(self, op: Op, source: Tracer, attrs: dict[str, Any], spec: Spec) -> bool:
         """Whether NumPy gives a view, as all views but some reshapes do."""
-        if op is not views.RESHAPE or not source.storage.mutable:
+        if op is not views.RESHAPE or self.of_tensors or not source.storage.mutable:
             return True
         if source.storage.order != "C":
             source.storage.unclear = True
@@ -191,7 +191,8 @@ class Trace:
         if type(value) in TRACERS:
             if value.trace is not self:
                 raise CaptureError(f"a traced value was kept from an earlier call ({where})")
-            return value.node
+            node: Node = value.node
+            return node
         if isinstance(value, SymbolicInt):
             spec = Spec((), np.dtype(np.int64), weak=True)
             return self.add(Node(SIZE, (), {"dim": value.dim}, spec, where))
@@ -227,7 +228,10 @@ class Trace:
             nodes.append(self.viewed(nodes[-1], (step,)))
         for (op, attrs), parent in zip(reversed(target.chain), reversed(nodes[:-1]), strict=True):
             if op is views.RESHAPE and region is not None:
-                part, region = self._updated(self.viewed(parent, ((op, attrs),)), part, region), None
+                part, region = (
+                    self._updated(self.viewed(parent, ((op, attrs),)), part, region),
+                    None,
+                )
             part, region = _lifted_through(op, attrs, parent.spec, part, region)
         whole = whole_slices(storage.node.spec.shape)
         if region is None or region == whole:
@@ -236,6 +240,22 @@ class Trace:
             new = self._updated(storage.node, part, region)
         self._journal.append((storage, storage.node))
         storage.assign(new.node)
+
+    def final_writes(self) -> list[tuple[Node, Node]]:
+        """The inputs that were written to, with what they hold at the end."""
+        found = []
+        for node, storage in zip(self.inputs, self.storages, strict=True):
+            if storage.node is node:
+                continue
+            start = storage.node
+            while start.op in (views.UPDATE, INDEX_PUT, INDEX_ADD):
+                start = start.inputs[0]
+            if start is not node:  # all of it is new
+                value, slices = self.tracer(storage.node), whole_slices(node.spec.shape)
+                whole = self.apply(views.UPDATE, (self.tracer(node), value), {"slices": slices})
+                storage.assign(whole.node)
+            found.append((node, storage.node))
+        return found
 
     def checkpoint(self) -> tuple[int, int]:
         return len(self.nodes), len(self._journal)
@@ -398,7 +418,12 @@ class Trace:
         return self.library_call(_select, (x, key), {})
 
     def host_call(
-        self, function: Any, args: Any, kwargs: dict[str, Any], pure: bool = False
+        self,
+        function: Any,
+        args: Any,
+        kwargs: dict[str, Any],
+        pure: bool = False,
+        reason: str = "a library's function",
     ) -> Any:
         """A call in the middle of the program.
 
@@ -423,7 +448,8 @@ class Trace:
                 tracers.append(leaf)
             else:
                 places.append(leaf)
-        call = HostCall(function, places, tree, where, pure)
+        call = HostCall(function, places, tree, where, pure, reason)
+        config.log("fallbacks", f"{call.name} ({where}) is called as it is: {reason}")
         results = call.probe([self.concrete(n) for n in inputs])
         assert call.result is not None
         token_before = () if pure or self._last_call is None else (self._last_call,)
@@ -431,6 +457,9 @@ class Trace:
         token = Node(HOST, (*inputs, *token_before), attrs, Spec((), np.dtype(bool)), where)
         self.add(token)
         self.hosts.append(call)
+        if call.aliases:
+            for tracer in tracers:
+                tracer.storage.unclear = True
         if not pure:
             self._last_call = token
         shown = [self._host_result(token, k, r, where, call) for k, r in enumerate(results)]
@@ -502,7 +531,9 @@ def _lifted_through(
     if op is views.TRANSPOSE:
         axes = attrs["axes"]
         part = views.TRANSPOSE(part, axes=views.inverse(axes))
-        return part, None if region is None else tuple(region[axes.index(k)] for k in range(len(axes)))
+        return part, None if region is None else tuple(
+            region[axes.index(k)] for k in range(len(axes))
+        )
     if op is views.EXPAND_DIMS:
         axes = attrs["axes"]
         part = views.SQUEEZE(part, axes=axes)
@@ -549,7 +580,7 @@ def _is_mutable(node: Node) -> bool:
 
 
 def _order(op: Op, args: tuple[Any, ...]) -> str:
-    """"C" where NumPy's result is surely C-contiguous: elementwise results follow operands."""
+    """ "C" where NumPy's result is surely C-contiguous: elementwise results follow operands."""
     arrays = [a for a in args if type(a) is Tracer]
     orders = {a.storage.order if not a.chain or a.ndim < 2 else "?" for a in arrays}
     if op.kind in (Kind.ELEMENTWISE, Kind.REDUCE):
@@ -608,17 +639,18 @@ class Captured:
     lifted: arrays of the surroundings, the graph's last inputs.
     fixtures: values of the surroundings that must be what they were.
     hosts: the functions its host nodes call.
-    results: how many of the graph's outputs are the function's; after them come the new values of
-    the inputs at `written`, and the token of the last host call.
     """
 
     graph: Graph
     lifted: tuple[Lifted, ...]
     fixtures: tuple[Fixture, ...]
     hosts: tuple[HostCall, ...]
-    results: int
-    written: tuple[int, ...]
     env: ShapeEnv
+
+    @property
+    def written(self) -> tuple[int, ...]:
+        """Positions of the inputs that are written to."""
+        return tuple(self.graph.inputs.index(i) for i, _ in self.graph.writes)
 
 
 @dataclass(frozen=True)
@@ -650,12 +682,8 @@ def capture(
     try:
         tracers = [trace.input(a.name, a.spec, a.value, a.order, a.mutable) for a in arguments]
         results = function(tracers)
+        writes = trace.final_writes()
         outputs = [trace.node_of(r, "?") for r in results]
-        count = len(outputs)
-        written = tuple(k for k, s in enumerate(trace.storages) if s.version)
-        outputs += [trace.storages[k].node for k in written]
-        if trace._last_call is not None:
-            outputs.append(trace._last_call)
         nodes, replace = _canonical(trace, env)
     finally:
         interpreter.tracing.trace = outer
@@ -666,11 +694,12 @@ def capture(
         tuple(nodes),
         tuple(replace[o] for o in outputs),
         tuple(env.guards),
+        tuple((replace[i], replace[value]) for i, value in writes),
+        () if trace._last_call is None else (replace[trace._last_call],),
     )
     return Captured(
-        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), count,
-        written, env,
-    )  # fmt: skip
+        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env
+    )
 
 
 def _canonical(trace: Trace, env: ShapeEnv) -> tuple[list[Node], dict[Node, Node]]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import CaptureError, DTypeError, ShapeError, user_line
-from ..functions.views import broadcast_to
 from ..functions.base import operand
 from ..functions.indexing import getitem, is_basic_key, mask_key
+from ..functions.views import broadcast_to
 from ..graph import Node
 from ..methods import ArrayMethods
 from ..ops import Op, scalars
@@ -142,7 +142,13 @@ class Tracer(ArrayMethods):
     def __getitem__(self, key: Any) -> Any:
         if mask_key(key):
             return self.trace.selected(self, key)
-        return getitem(self, key)
+        found = getitem(self, key)
+        if type(found) is Tracer and not found.ndim and is_basic_key(key):
+            items = key if isinstance(key, tuple) else (key,)
+            if not any(i is Ellipsis for i in items):  # a scalar, and no view
+                found = ew.CAST(found, dtype=found.dtype)
+                found.storage.mutable = False
+        return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if is_basic_key(key):

@@ -5,7 +5,8 @@ captured.  Decorated with the NumPy function it stands for, so that `np.mean(x)`
 tracer arrives here.
 """
 
-from . import creation, elementwise, indexing, products, reductions, views
+from . import creation as _creation  # noqa: F401 - registers NumPy's creation functions
+from . import elementwise, products, reductions, views
 from .elementwise import *
 from .products import *
 from .reductions import *

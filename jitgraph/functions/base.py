@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import CaptureError
+from ..interpreter import tracing
+from ..ops.elementwise import CAST
 from ..spec import PYTHON_SCALARS
 from ..symbolic import SymbolicInt
 
@@ -36,6 +38,8 @@ def operand(x: Any) -> Any:
 
 def array(x: Any) -> Any:
     """Like `operand`, with Python scalars as 0-d arrays too."""
+    if isinstance(x, SymbolicInt):
+        return tracing.apply(CAST, (x,), {"dtype": np.dtype(np.int64)})  # type: ignore[misc]
     return x if hasattr(x, "ndim") else np.asarray(x)
 
 

@@ -7,35 +7,30 @@ Names and arguments are NumPy's; `jitgraph.zeros` and its like, which make Tenso
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from .. import interpreter
 from ..errors import CaptureError, DTypeError
-from ..ops import Op, views
+from ..interpreter import create
 from ..ops import elementwise as ew
+from ..ops import views
 from ..spec import PYTHON_SCALARS, as_shape, check_dtype
 from ..symbolic import SymbolicInt, to_dim
 from . import elementwise as fe
+from .base import F, implements, refuse
 from .base import array as as_operand
-from .base import implements, refuse
 from .products import stack
 from .views import broadcast_to, expand_dims, moveaxis, reshape
 
 CREATORS: set[Any] = set()  # NumPy functions that make arrays from no array
 
 
-def creates(*numpy_functions: Any) -> Any:
+def creates(*numpy_functions: Any) -> Callable[[F], F]:
     """For a function that makes an array whatever its arguments are."""
     CREATORS.update(numpy_functions)
     return implements(*numpy_functions)
-
-
-def _make(op: Op, *args: Any, **attrs: Any) -> Any:
-    traced = interpreter.tracing.apply
-    return op.eval(*args, **attrs) if traced is None else traced(op, args, attrs)
 
 
 def _c_order(name: str, order: Any, like: Any = None, device: Any = None) -> None:
@@ -70,11 +65,11 @@ def full(
         dtype = fill_value.dtype if hasattr(fill_value, "dtype") else np.asarray(fill_value).dtype
     found = _dtype(dtype)
     if type(fill_value) in PYTHON_SCALARS or isinstance(fill_value, np.generic):
-        return _make(views.FULL, np.array(fill_value, found)[()], shape=as_shape(shape))
+        return create(views.FULL, np.array(fill_value, found)[()], shape=as_shape(shape))
     value = ew.CAST(as_operand(fill_value), dtype=found)
     if value.ndim:
         return ew.CAST(broadcast_to(value, as_shape(shape)), dtype=found)
-    return _make(views.FULL, value, shape=as_shape(shape))
+    return create(views.FULL, value, shape=as_shape(shape))
 
 
 @creates(np.zeros, np.empty)
@@ -142,10 +137,10 @@ def arange(
         raise CaptureError("arange: bounds that are traced values make a size that is not known")
     if any(isinstance(p, (float, np.floating)) for p in parts):
         plain = [int(p) if isinstance(p, SymbolicInt) else p for p in parts]
-        return _arange_of_floats(*plain, dtype)
+        return _arange_of_floats(plain[0], plain[1], plain[2], dtype)
     size = _steps(start, stop, int(step))
     found = np.dtype(np.int64 if dtype is None else dtype)
-    index = _make(ew.IOTA, size=to_dim(size), dtype=found)
+    index = create(ew.IOTA, size=to_dim(size), dtype=found)
     if step != 1:
         index = index * int(step)
     return index if isinstance(start, int) and start == 0 else index + _scalar(start, found)
@@ -168,7 +163,7 @@ def _scalar(value: Any, dtype: np.dtype[Any]) -> Any:
 def _arange_of_floats(start: float, stop: float, step: float, dtype: Any) -> Any:
     size = max(0, math.ceil((stop - start) / step))
     found = np.dtype(dtype) if dtype is not None else np.result_type(start, stop, step, 1.0)
-    index = _make(ew.IOTA, size=size, dtype=found)
+    index = create(ew.IOTA, size=size, dtype=found)
     first = found.type(start)
     return index * (found.type(start + step) - first) + first
 
@@ -184,7 +179,7 @@ def linspace(
         raise CaptureError("linspace: bounds that are arrays are not captured")
     intervals = num - 1 if endpoint else num
     found = np.dtype(float if dtype is None else dtype)
-    index = _make(ew.IOTA, size=to_dim(num), dtype=np.dtype(float))
+    index = create(ew.IOTA, size=to_dim(num), dtype=np.dtype(float))
     step = (stop - start) / intervals if intervals > 0 else math.nan
     values = index * step + start if intervals > 0 else index * 1.0 + start
     if endpoint and num > 1:
@@ -208,8 +203,8 @@ def eye(
 
 def _positions(n: Any, m: Any) -> tuple[Any, Any]:
     """Row and column numbers of an n x m matrix, to broadcast."""
-    rows = _make(ew.IOTA, size=to_dim(n), dtype=np.dtype(np.int64))
-    columns = _make(ew.IOTA, size=to_dim(m), dtype=np.dtype(np.int64))
+    rows = create(ew.IOTA, size=to_dim(n), dtype=np.dtype(np.int64))
+    columns = create(ew.IOTA, size=to_dim(m), dtype=np.dtype(np.int64))
     return expand_dims(rows, 1), expand_dims(columns, 0)
 
 
@@ -267,7 +262,7 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     shape = as_shape(dimensions)
     grids = []
     for k, size in enumerate(shape):
-        index = _make(ew.IOTA, size=size, dtype=np.dtype(dtype))
+        index = create(ew.IOTA, size=size, dtype=np.dtype(dtype))
         index = reshape(index, tuple(size if j == k else 1 for j in range(len(shape))))
         grids.append(index if sparse else broadcast_to(index, shape))
     return tuple(grids) if sparse else stack(grids)
@@ -313,12 +308,14 @@ def _joined(a: Any) -> Any:
 
 def _common_dtype(a: Any) -> np.dtype[Any]:
     if isinstance(a, (list, tuple)):
-        return np.result_type(*map(_common_dtype, a))
+        common: np.dtype[Any] = np.result_type(*map(_common_dtype, a))
+        return common
     if hasattr(a, "dtype"):
-        return np.dtype(a.dtype)
+        own: np.dtype[Any] = np.dtype(a.dtype)
+        return own
     if isinstance(a, SymbolicInt):
         return np.dtype(np.int64)
-    found = np.asarray(a).dtype
-    if found == object:
+    found: np.dtype[Any] = np.asarray(a).dtype
+    if found.kind == "O":
         raise DTypeError(f"an array of {type(a).__name__} objects can't be made")
     return found

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
+from ..interpreter import create
 from ..spec import Spec, broadcast, dims
 from ..symbolic import Shape
 from .op import Op, opaque
@@ -77,20 +79,27 @@ def _put_spec(x: Spec, value: Spec, *index: Spec, axes: Axes, front: bool) -> Sp
     return x
 
 
-def _put_eval(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> Any:
-    whole = np.array(x)
-    whole[_key(whole.ndim, index, axes)] = _placed(x, value, index, axes, front)
-    return whole
+def put_in_place(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> None:
+    """`x[index] = value`."""
+    x[_key(x.ndim, index, axes)] = _placed(x, value, index, axes, front)
 
 
-def _add_eval(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> Any:
-    whole = np.array(x)
-    np.add.at(whole, _key(whole.ndim, index, axes), _placed(x, value, index, axes, front))
-    return whole
+def add_in_place(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> None:
+    """`np.add.at(x, index, value)`: positions that occur twice are added to twice."""
+    np.add.at(x, _key(x.ndim, index, axes), _placed(x, value, index, axes, front))
+
+
+def _on_a_copy(change: Callable[..., None]) -> Callable[..., Any]:
+    def eval(x: Any, value: Any, *index: Any, **attrs: Any) -> Any:
+        whole = np.array(x)
+        change(whole, value, *index, **attrs)
+        return whole
+
+    return eval
 
 
 def _index_gradient(g: Any, out: Any, x: Any, *index: Any, axes: Axes, front: bool) -> list[Any]:
-    zeros = FULL(np.zeros((), g.dtype)[()], shape=x.shape)
+    zeros = create(FULL, np.zeros((), g.dtype)[()], shape=x.shape)
     return [INDEX_ADD(zeros, g, *index, axes=axes, front=front), *[None] * len(index)]
 
 
@@ -109,5 +118,5 @@ def _add_gradient(
 
 
 INDEX: Op = opaque("index", _index_eval, _index_spec, vjp_all=_index_gradient)
-INDEX_PUT: Op = opaque("index_put", _put_eval, _put_spec, vjp_all=_put_gradient)
-INDEX_ADD: Op = opaque("index_add", _add_eval, _put_spec, vjp_all=_add_gradient)
+INDEX_PUT: Op = opaque("index_put", _on_a_copy(put_in_place), _put_spec, vjp_all=_put_gradient)
+INDEX_ADD: Op = opaque("index_add", _on_a_copy(add_in_place), _put_spec, vjp_all=_add_gradient)

@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..spec import Spec, as_shape, broadcast, dims, normalize_axis
 from ..symbolic import Dim, add
-from .op import Op, opaque, ufunc_dtypes
+from .op import opaque, ufunc_dtypes
 from .views import EXPAND_DIMS, SLICE, SQUEEZE, TRANSPOSE
 
 # matmul, by NumPy's rules: 1-d operands are rows or columns, leading axes broadcast

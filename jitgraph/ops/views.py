@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, ShapeError
+from ..interpreter import create
 from ..spec import Spec, as_shape, dims, normalize_axes, normalize_axis
 from ..symbolic import Dim, Shape, add, floordiv, mul, product, sub
 from .op import Op, opaque, view
@@ -188,7 +189,7 @@ def _slice_index(index: Index, x: Spec, *, slices: tuple[Slice, ...]) -> Index:
 
 
 def _slice_gradient(g: Any, out: Any, x: Any, *, slices: tuple[Slice, ...]) -> Any:
-    return UPDATE(FULL(np.zeros((), g.dtype)[()], shape=x.shape), g, slices=slices)
+    return UPDATE(create(FULL, np.zeros((), g.dtype)[()], shape=x.shape), g, slices=slices)
 
 
 SLICE = view(

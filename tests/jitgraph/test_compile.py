@@ -187,18 +187,18 @@ def branch(x):
     return x if x.sum() > 0 else -x
 
 
-def write(x):
-    y = x + 1
-    y[0] = 5
-    return y
+def count_up(x):
+    while x.sum() < 10:
+        x = x + 1
+    return x
 
 
 FALLBACKS = {
     "branch": (branch, "branch"),
-    "write": (write, "in-place write"),
-    "library": (lambda x: np.sort(x) + 1, r"np\.sort"),
-    "conversion": (lambda x: x * float(x[0]), r"float\(\)"),
-    "mask": (lambda x: x[x > 0], "indexing"),
+    "loop": (count_up, "branch"),
+    "number": (lambda x: x * [1.0, 2.0][int(x[0]) - 1], r"int\(\)"),
+    "size": (lambda x: np.zeros(int(x[0])) + 1, r"int\(\)"),
+    "generator": (lambda x: x + np.random.default_rng(0).random(3), "random generator"),
 }
 
 

@@ -15,6 +15,7 @@ def steps(function, *args) -> list[str]:
 
 X = np.ones((6, 5), "f4")
 W = np.ones((5, 4), "f4")
+SQUARE = np.ones((5, 5), "f4")
 
 
 def standardise(x):
@@ -61,7 +62,7 @@ def test_no_step_between_members_of_a_kernel_depends_on_it() -> None:
 
     def function(x):
         a = x * 2
-        return a + a @ np.ones((5, 5), "f4")
+        return a + a @ SQUARE
 
     assert steps(function, X) == ["kernel", "matmul", "kernel"]
     np.testing.assert_allclose(jitgraph.compile(function)(X), function(X))

@@ -68,6 +68,6 @@ def _text(function, args: list[np.ndarray], target: str) -> str:
 
     compiled = jitgraph.compile(function, strict=True)
     graph = compiled.graph(*args)
-    sizes = sum(d > 1 for a in args for d in a.shape)
+    sizes = [f"s{k}" for k in range(sum(d > 1 for a in args for d in a.shape))]
     source = build(graph, {}, sizes, Options(target))
     return "\n\n".join([*[k.module for k in source.kernels], source.driver])

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import jitgraph
-from jitgraph.capture import capture, symbolic_shape
+from jitgraph.capture import Argument, capture, symbolic_shape
 from jitgraph.graph import parse
 from jitgraph.rewrite import simplify
 from jitgraph.spec import Spec
@@ -143,9 +143,8 @@ def test_random_graphs_verify_and_their_text_parses_back(steps: list[tuple]) -> 
     specs = [Spec(symbolic_shape(s, env), np.dtype("f8")) for s in shapes]
     last = len(steps) + len(shapes) - 1
     steps = applicable(steps, [np.ones(s) for s in shapes])
-    captured = capture(
-        lambda t: run(steps, list(t), {last}), ["x", "y", "z"], specs, env, "random"
-    ).graph
+    arguments = [Argument(n, s, None) for n, s in zip("xyz", specs, strict=True)]
+    captured = capture(lambda t: run(steps, list(t), {last}), arguments, env, "random").graph
     for graph in (captured, simplify(captured)):
         graph.verify()
         assert str(parse(str(graph))) == str(graph)

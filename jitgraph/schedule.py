@@ -1,0 +1,251 @@
+"""The order of a program's steps, and where its writes happen.
+
+A write (`update`, `index_put`, `index_add`) gives an array with some elements new.  It happens in
+the memory of the old array, once all who read the old values have run:
+
+    copied   the memory is not the program's to change: the write starts from a copy
+    saved    somebody reads the old values later all the same: they are given a copy made before
+    sunk     the kernel that computes the new elements puts them straight where they belong
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from .affine import Affine, Index, fixed
+from .fuse import (
+    WRITES,
+    Group,
+    Partition,
+    Refusal,
+    Step,
+    drop_unused,
+    external_inputs,
+    memory_of,
+    reads,
+    result_place,
+)
+from .graph import INPUT, Node, SizeSources
+from .ops import Kind, views
+from .ops.host import HOST_RESULT
+from .symbolic import symbols
+
+_INVERTIBLE = (views.EXPAND_DIMS, views.SQUEEZE, views.TRANSPOSE)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a program in order.
+
+    saved, copied: writes, as above.
+    """
+
+    steps: tuple[Step, ...]
+    refusals: tuple[Refusal, ...]
+    saved: frozenset[Node]
+    copied: frozenset[Node]
+
+
+def schedule(partition: Partition, in_place: bool = True) -> Plan:
+    """Order the steps that the outputs need; members of groups that no step reads are dropped.
+
+    in_place: whether kernels may store into arrays that exist.
+    """
+    return _Scheduler(partition, in_place).plan()
+
+
+class _Scheduler:
+    def __init__(self, partition: Partition, in_place: bool) -> None:
+        self.in_place = in_place
+        self.partition, self.graph = partition, partition.graph
+        self.group_of = partition.group_of
+        self.sizes = SizeSources(self.graph.nodes)
+        self.steps: list[Step] = []
+        self.maker: dict[Node, Step] = {}
+        self.after: dict[Step, set[Step]] = {}  # steps that must come first
+        self.saved: set[Node] = set()
+        self.copied: set[Node] = set()
+
+    def plan(self) -> Plan:
+        guarded = {name for guard in self.graph.guards for name in symbols(guard.dim)}
+        self._demand([*self.graph.needed, *self.sizes.bringing(guarded)])
+        for step in self.steps:
+            if isinstance(step, Group):
+                drop_unused(step)
+        for step in self.steps:
+            self.after[step] = {self.maker[n] for n in self._needs(step) if n in self.maker} - {
+                step
+            }
+        self._place_writes()
+        return Plan(
+            tuple(self._ordered()), self.partition.refusals,
+            frozenset(self.saved), frozenset(self.copied),
+        )  # fmt: skip
+
+    def _demand(self, outputs: Iterable[Node]) -> None:
+        """Mark values as needed in memory; deep graphs make this iterative."""
+        stack, done = list(outputs), set[Node]()
+        while stack:
+            node = stack.pop()
+            if node in done or node.kind is Kind.SOURCE:
+                continue
+            done.add(node)
+            stack.extend(self.sizes.of(node))
+            if not node.op.fresh:
+                stack.extend(node.inputs)
+                continue
+            step: Step = self.group_of.get(node) or node
+            self.maker[node] = step
+            if isinstance(step, Group):
+                step.outputs.append(node)
+            if step not in self.after:
+                self.after[step] = set()
+                self.steps.append(step)
+            stack.extend(self._needs(step))
+
+    def _needs(self, step: Step) -> list[Node]:
+        """What must be in memory before a step; views are taken when they are used."""
+        members = [step] if isinstance(step, Node) else list(step.inside)
+        sources = list(step.inputs) if isinstance(step, Node) else external_inputs(step)
+        brought = [source for member in members for source in self.sizes.of(member)]
+        return [*map(memory_of, sources), *brought]
+
+    def _ordered(self) -> list[Step]:
+        """The steps, each after those it needs."""
+        order: list[Step] = []
+        entered: set[Step] = set()
+        for start in self.steps:
+            stack = [(start, False)]
+            while stack:
+                step, finished = stack.pop()
+                if finished:
+                    order.append(step)
+                elif step not in entered:
+                    entered.add(step)
+                    stack.append((step, True))
+                    stack.extend((s, False) for s in self._sorted(self.after[step]))
+        return order
+
+    def _sorted(self, steps: set[Step]) -> list[Step]:
+        return [s for s in self.steps if s in steps]
+
+    # writes
+
+    def _place_writes(self) -> None:
+        own = self._own_writes()
+        outputs = {memory_of(o) for o in self.graph.outputs}
+        for write in [n for n in self.graph.nodes if n.op in WRITES and n in self.maker]:
+            base = write.inputs[0]
+            if not base.op.fresh or (base.op is INPUT and write not in own) or _is_foreign(base):
+                self.copied.add(write)
+                continue
+            readers = [s for s in self.steps if s is not write and self._reads(s, base)]
+            later = [s for s in readers if self._depends(s, write)]
+            self.after[write].update(s for s in readers if s not in later)
+            if later or base in outputs:
+                self.saved.add(write)
+            elif write.op is views.UPDATE and self.in_place:
+                self._sink(write)
+
+    def _own_writes(self) -> set[Node]:
+        """Writes that make the final values of arguments, which happen in the caller's memory."""
+        found: set[Node] = set()
+        for argument, value in self.graph.writes:
+            chain, node = [], value
+            while node.op in WRITES:
+                chain.append(node)
+                node = node.inputs[0]
+            if node is argument:
+                found.update(chain)
+        return found
+
+    def _reads(self, step: Step, base: Node) -> bool:
+        sources = step.inputs if isinstance(step, Node) else external_inputs(step)
+        return any(memory_of(s) is base for s in sources)
+
+    def _depends(self, step: Step, on: Step) -> bool:
+        stack, seen = [step], set[Step]()
+        while stack:
+            step = stack.pop()
+            if step is on:
+                return True
+            if step not in seen:
+                seen.add(step)
+                stack.extend(self.after[step])
+        return False
+
+    def _sink(self, write: Node) -> None:
+        """Let the kernel that computes the new elements store them in place, where that is safe."""
+        value = write.inputs[1]
+        while value.op in _INVERTIBLE:
+            value = value.inputs[0]
+        group = self.group_of.get(value)
+        if (
+            group is None
+            or value not in group.outputs
+            or value in map(memory_of, self.graph.outputs)
+        ):
+            return
+        others = [s for s in self.steps if s is not write and self._reads(s, value)]
+        first = self.after[write] - {group}
+        if others or any(self._depends(s, group) for s in first):
+            return
+        target = write_index(write, value, group)
+        if not all(index == target for index in _accesses(group, write.inputs[0])):
+            return
+        group.outputs[group.outputs.index(value)] = write
+        group.sinks[write] = value
+        self.maker[write] = group
+        self.after[group] |= first
+        self.steps.remove(write)
+        del self.after[write]
+        for needed in self.after.values():
+            if write in needed:
+                needed.remove(write)
+                needed.add(group)
+
+
+def _is_foreign(node: Node) -> bool:
+    """Memory that a host call gave, which others may hold."""
+    return node.op is HOST_RESULT
+
+
+def write_index(write: Node, value: Node, group: Group) -> Index:
+    """Where in the written array the group puts the element it computes."""
+    chain, node = [], write.inputs[1]
+    while node is not value:
+        chain.append(node)
+        node = node.inputs[0]
+    index: tuple[Affine, ...] = result_place(value, group.place[value])
+    for view in reversed(chain):
+        axes = view.attrs["axes"]
+        if view.op is views.TRANSPOSE:
+            index = tuple(index[k] for k in axes)
+        elif view.op is views.SQUEEZE:
+            index = tuple(i for k, i in enumerate(index) if k not in axes)
+        else:
+            rest = iter(index)
+            index = tuple(fixed(0) if k in axes else next(rest) for k in range(view.spec.ndim))
+    return tuple(
+        fixed(start) if isinstance(size, int) and size == 1 else i * step + start
+        for i, (start, step, size) in zip(index, write.attrs["slices"], strict=True)
+    )
+
+
+def _accesses(group: Group, base: Node) -> Iterator[Index | None]:
+    """The indices a group reads an array at; None for a read through a view of its memory."""
+    inside = group.inside
+    seen: set[tuple[Node, Index]] = set()
+    stack = [(m, p) for m, p in group.place.items()]
+    while stack:
+        node, index = stack.pop()
+        for source, at in reads(node, index):
+            if source is base:
+                yield at
+            elif source in inside:
+                if source not in group.place and (source, at) not in seen:
+                    seen.add((source, at))
+                    stack.append((source, at))
+            elif memory_of(source) is base:
+                yield None
