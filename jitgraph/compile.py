@@ -6,22 +6,24 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 
 from jitgraph_codegen import program as runtime
 
 from . import config, interpreter
-from .capture import TRACERS, Argument, Captured, Tracer, capture, captured_through
 from .errors import CaptureError, DTypeError, JitgraphError, located, user_line
 from .graph import Graph
 from .options import Options
 from .program import Fixed, Specialisation
-from .signature import FLOAT, Arguments, array_spec, is_dynamic, read
-from .symbolic import ShapeEnv, SymbolicInt, is_known_before
+from .signature import FLOAT, INTEGER, Arguments, array_spec, is_input, read
+from .symbolic import ShapeEnv, SymbolicInt, is_known_before, user_int
 from .tensor import Tensor, is_recording
 from .tree import LEAF, Tree, flatten
+
+if TYPE_CHECKING:
+    from .capture import Argument, Captured, Tracer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -176,20 +178,16 @@ class CompiledFunction:
         return specialisation
 
     def _capture(self, bound: _Bound, arguments: Arguments) -> Specialisation:
+        from .capture import TRACERS, captured_through  # `import jitgraph` is to be quick
+
         env = ShapeEnv()
-        dynamic = [is_dynamic(e) for e in arguments.entries]
-        weak = [e == FLOAT for e, d in zip(arguments.entries, dynamic, strict=True) if d]
-        names = _leaf_names(self._signature, bound, dynamic)
-        inputs = [
-            Argument(n, array_spec(a, env, w), a, "C" if a.flags.c_contiguous else "?", m)
-            for n, a, w, m in zip(names, arguments.arrays, weak, arguments.mutable, strict=True)
-        ]
+        inputs, fixed = self._inputs(bound, arguments, env)
         results: list[int | Fixed] = []
         trees: list[Tree] = []
 
         def traced(tracers: Sequence[Tracer]) -> list[Any]:
             rest = iter(tracers)
-            leaves = [next(rest) if d else v for v, d in zip(bound.leaves, dynamic, strict=True)]
+            leaves = [next(rest) if v is _TRACED else v for v in fixed]
             function = captured_through(interpreter.tracing.trace, self._function)
             value = bound.call(function, self._signature, leaves)
             flat, tree = flatten(value)
@@ -230,6 +228,29 @@ class CompiledFunction:
             wanted if _is_differentiable(captured, wanted) else (), _entries(captured),
         )  # fmt: skip
 
+    def _inputs(
+        self, bound: _Bound, arguments: Arguments, env: ShapeEnv
+    ) -> tuple[list[Argument], list[Any]]:
+        """The graph's inputs, and for each leaf what the function is given: `_TRACED` for those."""
+        from .capture import Argument
+
+        inputs: list[Argument] = []
+        fixed: list[Any] = []
+        names = iter(_leaf_names(self._signature, bound, arguments.entries))
+        rest = iter(zip(arguments.arrays, arguments.mutable, strict=True))
+        for leaf, entry in zip(bound.leaves, arguments.entries, strict=True):
+            if entry == INTEGER:
+                fixed.append(user_int(env.fresh(leaf), env))
+            elif is_input(entry):
+                array, mutable = next(rest)
+                spec = array_spec(array, env, entry == FLOAT)
+                order = "C" if array.flags.c_contiguous else "?"
+                inputs.append(Argument(next(names), spec, array, order, mutable))
+                fixed.append(_TRACED)
+            else:
+                fixed.append(leaf)
+        return inputs, fixed
+
     def _traced(
         self,
         traced: Callable[..., Any],
@@ -237,6 +258,8 @@ class CompiledFunction:
         env: ShapeEnv,
         of_tensors: bool,
     ) -> Captured:
+        from .capture import capture
+
         try:
             return capture(traced, inputs, env, self.__name__.strip("<>"), of_tensors)
         except JitgraphError as error:
@@ -389,8 +412,11 @@ def _is_differentiable(captured: Captured, wanted: Sequence[int]) -> bool:
     return any(o in active and o.spec.dtype.kind == "f" for o in captured.graph.outputs)
 
 
-def _leaf_names(signature: inspect.Signature, bound: _Bound, dynamic: Sequence[bool]) -> list[str]:
-    """A name for each dynamic leaf: the parameter's, numbered where it is a container."""
+_TRACED = object()
+
+
+def _leaf_names(signature: inspect.Signature, bound: _Bound, entries: Sequence[Any]) -> list[str]:
+    """A name for each leaf that is an input: the parameter's, numbered where it is a container."""
     if not bound.arguments:
         names = list(signature.parameters)
     else:
@@ -400,7 +426,7 @@ def _leaf_names(signature: inspect.Signature, bound: _Bound, dynamic: Sequence[b
             names += (
                 [str(name)] if tree is LEAF or count == 1 else [f"{name}_{k}" for k in range(count)]
             )
-    return [n for n, d in zip(names, dynamic, strict=True) if d]
+    return [n for n, entry in zip(names, entries, strict=True) if is_input(entry)]
 
 
 def _count(tree: Tree) -> int:

@@ -140,10 +140,13 @@ class _AssumedSizes(ShapeEnv):
 
     def __init__(self, guards: Iterable[Guard]) -> None:
         super().__init__()
-        self.guards = list(guards)
-        for guard in self.guards:
-            if guard.relation == "==" and isinstance(guard.dim, Size):
-                self._solve(guard.dim)
+        given = list(guards)
+        for _ in range(2):  # what one equality says may settle another
+            for guard in given:
+                dim = self.canonical(guard.dim)
+                if guard.relation == "==" and isinstance(dim, Size):
+                    self._solve(dim)
+        self.guards = [*given, *[Guard(g.relation, self.canonical(g.dim)) for g in given]]
 
     def hint(self, dim: Dim) -> int:
         raise GraphError(f"the graph depends on the value of {dim}")

@@ -16,6 +16,7 @@ from .functions.indexing import getitem
 from .ops import UFUNCS
 from .ops import elementwise as ew
 from .ops.op import Op
+from .symbolic import SymbolicInt
 
 _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: F.sum, np.multiply: F.prod, np.maximum: F.max, np.minimum: F.min,
@@ -110,6 +111,8 @@ class ArrayMethods:
         """As NumPy's operator does it: a square, a root and a reciprocal have their own
         operations.
         """
+        if isinstance(exponent, SymbolicInt):
+            exponent = int(exponent)  # what a power costs depends on its value
         if type(exponent) in (int, float):
             kind = np.dtype(self.dtype).kind
             special: dict[float, Op] = {2: ew.SQUARE}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,8 +14,6 @@ from jitgraph_codegen import program as runtime
 from jitgraph_codegen import store
 from jitgraph_codegen.source import KernelSource
 
-from .autodiff import Differentiated, differentiate
-from .capture import Captured
 from .errors import GradientError
 from .graph import INPUT, Graph, Node
 from .ops import TABLE
@@ -25,6 +23,11 @@ from .rewrite import simplify
 from .symbolic import Guard, SymbolicInt, evaluate, is_known_before
 from .tensor import Tensor, record
 from .tree import Tree
+
+
+if TYPE_CHECKING:
+    from .autodiff import Differentiated
+    from .capture import Captured
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,8 @@ class Specialisation:
 
     @cached_property
     def differentiated(self) -> Differentiated:
+        from .autodiff import differentiate
+
         return differentiate(self.graph, self.wanted)
 
     @cached_property

@@ -2,7 +2,7 @@
 
     signature ::= structure of the arguments, one entry per leaf entry     ::= array: dtype, layout,
     which axes have size 0 or 1; whether a Tensor, and one to differentiate
-                | float: a run-time value
+                | float, integer: a run-time value, where an integer is not 0, 1 or negative
                 | static: the value itself
 
 Sizes beyond 1 are no part of it; they come to a program as arguments.
@@ -18,11 +18,12 @@ import numpy as np
 
 from .errors import CaptureError, DTypeError
 from .spec import SUPPORTED, Spec, check_dtype
-from .symbolic import ShapeEnv
+from .symbolic import SMALLEST, ShapeEnv
 from .tensor import Tensor, is_recording
 
 ARRAY, NUMBER, TENSOR, WANTED = "array", "number", "tensor", "differentiated"
-FLOAT, STATIC = "float", "static"
+FLOAT, INTEGER, STATIC = "float", "integer", "static"
+LARGEST = 2**62
 _ROLES = (ARRAY, NUMBER, TENSOR, WANTED)
 
 
@@ -32,7 +33,7 @@ class Arguments:
 
     entries: tuple[Hashable, ...]
     arrays: list[np.ndarray[Any, Any]]  # what the program is given, floats as 0-d arrays
-    sizes: list[int]  # of all axes longer than one, in order
+    sizes: list[int]  # of all axes longer than one, and the integers, in order
     tensors: list[Tensor | None]  # beside `arrays`
     mutable: list[bool]  # whether each is an array, not a number
     same: list[bool]  # whether each is the user's own memory, not a converted copy
@@ -61,6 +62,9 @@ def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
             found.tensors.append(None)
             found.mutable.append(False)
             found.same.append(False)
+        elif kind is int and SMALLEST <= leaf < LARGEST and not is_static:
+            entries.append(INTEGER)
+            found.sizes.append(leaf)
         elif isinstance(leaf, np.generic) and not is_static:
             entries.append((NUMBER, *_array_entry(np.asarray(leaf), found, None)))
             found.mutable[-1] = False
@@ -109,8 +113,8 @@ def _static_entry(leaf: Any) -> Hashable:
     return STATIC, type(leaf), leaf
 
 
-def is_dynamic(entry: Hashable) -> bool:
-    """Whether a leaf is an input of the program, not a value compiled in."""
+def is_input(entry: Hashable) -> bool:
+    """Whether a leaf is an array that the program is given; integers come with the sizes."""
     return entry == FLOAT or (isinstance(entry, tuple) and entry[0] in _ROLES)
 
 

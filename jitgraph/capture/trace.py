@@ -609,6 +609,10 @@ def _check_literals(op: Op, inputs: tuple[Node, ...], where: str) -> None:
     if op.kind is not Kind.ELEMENTWISE or op.loop_dtypes is None:
         return
     for node, dtype in zip(inputs, _operand_dtypes(op, inputs), strict=False):
+        if node.op is SIZE and dtype.kind in "iu":
+            bounds = np.iinfo(dtype)
+            if not dims.at_least(int(bounds.max), node.attrs["dim"]):
+                raise OverflowError(f"Python integer out of bounds for {dtype} ({where})")
         if node.op is CONSTANT and node.spec.weak and dtype.kind in "iu":
             value, bounds = node.attrs["value"], np.iinfo(dtype)
             if not bounds.min <= value <= bounds.max:

@@ -68,14 +68,27 @@ def test_sizes_are_guarded_where_the_function_asks() -> None:
     assert halves.cache_info().captures == 2
 
 
-def test_floats_are_arguments_and_integers_are_static(pair) -> None:
+def test_numbers_are_arguments_where_only_arithmetic_needs_them(pair) -> None:
     f = jitgraph.compile(lambda x, rate, power: x * rate**power)
     x = pair[0]
     for rate in (0.5, 0.25, 3.0):
         assert_same(f(x, rate, 2), x * rate**2)
     assert f.cache_info().captures == 1
     f(x, 0.5, 3)
-    assert f.cache_info().captures == 2
+    assert f.cache_info().captures == 1
+    power = jitgraph.compile(lambda x, n: x**n, strict=True)
+    for n in (2, 3, 3):
+        assert_same(power(x, n), x**n)
+    assert power.cache_info().captures == 2  # it is compiled for its exponent
+    g = jitgraph.compile(lambda x, n: (x * n + np.arange(n)[-1], n + 1), strict=True)
+    for n in (7, 3, 1000):
+        for got, want in zip(g(x, n), g._function(x, n), strict=True):
+            assert_same(got, want)
+    assert g.cache_info().captures == 1 and type(g(x, 5)[1]) is int
+    for n in (1, 0, -3):
+        assert_same(jitgraph.compile(lambda x, n: x * n, strict=True)(x, n), x * n)
+    with pytest.raises(OverflowError):
+        jitgraph.compile(lambda x, n: x + n)(np.ones(3, "u1"), 300)
 
 
 def test_static_argnames(pair) -> None:
