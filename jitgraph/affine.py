@@ -1,5 +1,5 @@
 """Index expressions: integer combinations of the axes of an iteration domain plus a size
-expression.
+expression, some of them wrapped around at the end of an axis.
 """
 
 from __future__ import annotations
@@ -10,25 +10,43 @@ from .symbolic import Dim, add, mul
 
 
 @dataclass(frozen=True)
+class Wrap:
+    """An index of [0, 2 * size) that starts again from 0 at `size`."""
+
+    inner: Affine
+    size: Dim
+
+
+@dataclass(frozen=True)
 class Affine:
     """sum of coefficient * axis, plus an offset; view rules use `+ Dim` and `* Dim` on it."""
 
-    terms: tuple[tuple[int, int], ...]  # (axis of the domain, coefficient)
+    terms: tuple[tuple[int | Wrap, int], ...]  # (axis of the domain or wrapped index, coefficient)
     offset: Dim = 0
 
     def __add__(self, offset: Dim) -> Affine:
         return Affine(self.terms, add(self.offset, offset))
 
     def __mul__(self, factor: int) -> Affine:
-        return Affine(tuple((axis, c * factor) for axis, c in self.terms), mul(self.offset, factor))
+        return Affine(tuple((atom, c * factor) for atom, c in self.terms), mul(self.offset, factor))
+
+    def wrapped(self, size: Dim) -> Affine:
+        """This index, which is less than twice `size`, modulo `size`."""
+        return Affine(((Wrap(self, size), 1),))
 
     @property
     def axis(self) -> int | None:
         """The axis it is, if it is nothing else."""
-        return self.terms[0][0] if len(self.terms) == 1 and self == axis(self.terms[0][0]) else None
+        if len(self.terms) != 1 or self.offset != 0:
+            return None
+        atom, coefficient = self.terms[0]
+        return atom if isinstance(atom, int) and coefficient == 1 else None
 
     def axes(self) -> set[int]:
-        return {axis for axis, _ in self.terms}
+        found: set[int] = set()
+        for atom, _ in self.terms:
+            found |= {atom} if isinstance(atom, int) else atom.inner.axes()
+        return found
 
 
 Index = tuple[Affine, ...]

@@ -57,7 +57,7 @@ def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
         if isinstance(step, Node):
             continue
         name = f"{graph.name}_{len(kernels)}"
-        kernels[step] = lower(step, name, known, options.precise, stash=on_cpu)
+        kernels[step] = lower(step, name, known, options.precise, on_cpu)
     return Staged(plan, kernels)
 
 

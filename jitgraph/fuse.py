@@ -301,6 +301,9 @@ class _Fusion:
         moved = {m: _renamed(p, translate) for m, p in other.place.items()}
         if any(p is None for p in moved.values()):
             return "its loops are others"
+        places = home.place | {m: p for m, p in moved.items() if p is not None}
+        if _reads_elsewhere(home, other, places) or _reads_elsewhere(other, home, places):
+            return "it reads the result at another index"
         mine = dict(home.place)
         home.place.clear()
         for member in self.graph.nodes:
@@ -354,6 +357,20 @@ class _Fusion:
         ):
             return
         home.inlined |= subtree - home.place.keys()
+
+
+def _reads_elsewhere(reader: Group, maker: Group, places: dict[Node, Index]) -> bool:
+    """Whether a group reads from memory what another computes, at an index that is not its place;
+    in one group it would be computed again for each read.
+    """
+    for member in reader.inside:
+        place = places.get(member)
+        index = identity(domain_of(member)) if place is None else place
+        for source, at in reads(member, index):
+            from_memory = source in maker.place and source not in reader.inside
+            if from_memory and (place is None or at != result_place(source, places[source])):
+                return True
+    return False
 
 
 def _unify(read: Index, place: Index, own_to_group: dict[int, int]) -> bool:

@@ -27,17 +27,17 @@ from typing import Any
 import numpy as np
 
 from jitgraph_codegen import loop_ir as ir
-from jitgraph_codegen.passes import optimise
+from jitgraph_codegen.passes import Interior, optimise, split
 from jitgraph_codegen.printing import DTYPES
 
-from .affine import Affine, Index
+from .affine import Affine, Index, Wrap
 from .fuse import WRITES, Group, domain_of, external_inputs, follow, reads, result_place
 from .graph import CONSTANT, INPUT, SIZE, Node
 from .ops import TABLE, Kind
 from .ops import elementwise as ew
 from .ops.elementwise import POLYNOMIAL
 from .schedule import write_index
-from .symbolic import Dim, product
+from .symbolic import Dim, product, sub, surely_nonnegative
 
 LOOP_NAMES = "ijklpqruvw"
 _CALLED = {
@@ -50,7 +50,7 @@ _CALLED = {
 RESERVED = (
     frozenset(LOOP_NAMES)
     | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
-    | {"add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
+    | {"wrapped", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
 ) - {"x", "y", "z"}
 LARGEST_POWER = 4  # integer exponents up to here are multiplied out
 
@@ -67,23 +67,23 @@ class Lowered:
 
 
 def lower(
-    group: Group, name: str, layouts: Mapping[Node, str], precise: bool, stash: bool = True
+    group: Group, name: str, layouts: Mapping[Node, str], precise: bool, on_cpu: bool = True
 ) -> Lowered:
     """The loop nest of a group.
 
     layouts: "C" or "A" for each value in memory.
     precise: float32 sums in float64, powers as the library computes them.
-    stash: keep an expensive value of an earlier pass in an output's memory instead of computing it
-    again.
+    on_cpu: keep an expensive value of an earlier pass in an output's memory instead of computing it
+    again, and split loops over wrapped indices.
     """
-    return _Lowering(group, name, layouts, precise, stash).run()
+    return _Lowering(group, name, layouts, precise, on_cpu).run()
 
 
 class _Lowering:
     def __init__(
-        self, group: Group, name: str, layouts: Mapping[Node, str], precise: bool, stash: bool
+        self, group: Group, name: str, layouts: Mapping[Node, str], precise: bool, on_cpu: bool
     ) -> None:
-        self.group, self.name, self.precise, self.stash = group, name, precise, stash
+        self.group, self.name, self.precise, self.on_cpu = group, name, precise, on_cpu
         self.inside = group.inside
         self.sizes: dict[str, Dim] = {}
         self.index_names = self._loop_names()
@@ -96,6 +96,7 @@ class _Lowering:
         self.inner_values: dict[tuple[Node, Index], ir.Expr] = {}
         self.earlier: dict[tuple[Node, Index], tuple[list[ir.Stmt], ir.Expr]] = {}
         self.stashed: dict[Node, tuple[Node, Index]] = {}  # output -> value kept in it
+        self.wraps: dict[str, dict[ir.Expr, tuple[ir.Expr, int, Dim | None]]] = {}
         self.counter = 0
         self.current_pass = 0
 
@@ -160,7 +161,10 @@ class _Lowering:
             for v in [self.stored(o)]
             if not self.is_row(v)
         }
+        sinks = [o for o in stores if o in self.group.sinks]
         waves = {r: self.level(*follow(r.inputs[0], self.group.place[r])) for r in reductions}
+        for write in sinks:  # the old elements are read until the last pass
+            stores[write] = max([*waves.values(), *stores.values()])
         for number in sorted({*waves.values(), *stores.values()}):
             self._pass(
                 number,
@@ -168,14 +172,16 @@ class _Lowering:
                 [o for o in stores if stores[o] == number],
                 max(stores.values(), default=-1),
             )
-        for node in self.group.outputs:
-            if self.is_row(self.stored(node)):
-                self.row.append(self._store(node))
+        self.row += self._stores([o for o in self.group.outputs if self.is_row(self.stored(o))])
         return self._nest()
 
     def stored(self, output: Node) -> Node:
         """The member whose elements an output holds."""
         return self.group.sinks.get(output, output)
+
+    def _stores(self, outputs: list[Node]) -> list[ir.Stmt]:
+        """Stores of outputs, once all their values are there: one may be what another reads."""
+        return [self._store(output) for output in outputs]
 
     def _store(self, output: Node) -> ir.Store:
         node = self.stored(output)
@@ -205,8 +211,7 @@ class _Lowering:
             value = _cast(self.value(node.inputs[0], self.group.place[node]), accumulator.dtype)
             at = self._position(node) if accumulator.combine.startswith("arg") else None
             self.inner.append(ir.Accumulate(accumulator.name, accumulator.combine, value, at))
-        for node in stores:
-            self.inner.append(self._store(node))
+        self.inner += self._stores(stores)
         self.earlier.update({key: (self.inner, value) for key, value in self.inner_values.items()})
         self._close_pass()
         for node, accumulator in accumulators.items():
@@ -231,6 +236,7 @@ class _Lowering:
                 body = (ir.Range(self.index_names[k], body),)
             else:
                 body = (ir.For(self.index_names[k], self.extent(self.group.domain[k]), body),)
+        body = split(body, self._interiors())
         last = self.extent(extent)  # may add a size, so it comes before the sizes are read
         buffers = tuple(dict.fromkeys(self.buffers.values()))
         kernel = ir.Kernel(self.name, buffers, tuple(self.sizes), last, body)
@@ -383,7 +389,7 @@ class _Lowering:
 
     def _free_output(self, key: tuple[Node, Index]) -> Node | None:
         node, index = key
-        if not self.stash:
+        if not self.on_cpu:  # outputs of a GPU's kernel are written once
             return None
         for output in self.group.outputs:
             if output in self.group.sinks:
@@ -407,8 +413,14 @@ class _Lowering:
 
     def _affine(self, index: Affine) -> ir.Expr:
         total: ir.Expr | None = None
-        for axis, coefficient in index.terms:
-            term: ir.Expr = ir.Var(self.index_names[axis], ir.INDEX)
+        for atom, coefficient in index.terms:
+            term: ir.Expr
+            if isinstance(atom, Wrap):
+                args = (self._affine(atom.inner), self._dim(atom.size))
+                term = ir.Apply("wrapped(x, y)", args, ir.INDEX)
+                self._note_wrap(atom, term)
+            else:
+                term = ir.Var(self.index_names[atom], ir.INDEX)
             if coefficient != 1:
                 term = ir.Apply("x * y", (ir.Const(coefficient, ir.INDEX), term), ir.INDEX)
             total = term if total is None else ir.Apply("x + y", (total, term), ir.INDEX)
@@ -416,7 +428,43 @@ class _Lowering:
             return self._dim(index.offset)
         if index.offset == 0:
             return total
+        if isinstance(index.offset, int) and index.offset < 0:
+            return ir.Apply("x - y", (total, ir.Const(-index.offset, ir.INDEX)), ir.INDEX)
         return ir.Apply("x + y", (total, self._dim(index.offset)), ir.INDEX)
+
+    def _note_wrap(self, wrap: Wrap, printed: ir.Expr) -> None:
+        """Where a wrapped index is a plain one: below its size, or from its size on."""
+        inner = wrap.inner
+        if len(inner.terms) != 1 or not isinstance(inner.terms[0][0], int) or not self.on_cpu:
+            return
+        axis, coefficient = inner.terms[0]
+        assert isinstance(axis, int)
+        excess = sub(inner.offset, wrap.size)
+        plain = None
+        if coefficient == 1 and isinstance(inner.offset, int) and inner.offset >= 0:
+            plain, start, stop = Affine(inner.terms, inner.offset), 0, sub(wrap.size, inner.offset)
+        elif coefficient == 1 and isinstance(excess, int):
+            plain, start, stop = Affine(inner.terms, excess), max(-excess, 0), None
+        if plain is not None:
+            found = self.wraps.setdefault(self.index_names[axis], {})
+            found[printed] = (self._affine(plain), start, stop)
+
+    def _interiors(self) -> dict[str, Interior]:
+        """For each loop the part of it in which none of its indices wraps around."""
+        interiors: dict[str, Interior] = {}
+        for index, wraps in self.wraps.items():
+            first: Dim | None = None  # the least of the stops
+            for _, _, stop in wraps.values():
+                if stop is not None and (first is None or surely_nonnegative(sub(first, stop))):
+                    first = stop
+            if any(s is not None and not _surely_least(first, s) for _, _, s in wraps.values()):
+                continue
+            interiors[index] = Interior(
+                max(start for _, start, _ in wraps.values()),
+                None if first is None else self._dim(first),
+                {printed: plain for printed, (plain, _, _) in wraps.items()},
+            )
+        return interiors
 
 
 @dataclass(frozen=True, eq=False)
@@ -425,6 +473,10 @@ class _OpenLoop:
 
     axes: list[int]
     body: list[ir.Stmt]
+
+
+def _surely_least(a: Dim | None, b: Dim) -> bool:
+    return a is not None and surely_nonnegative(sub(b, a))
 
 
 def _is_one(dim: Dim) -> bool:

@@ -24,7 +24,6 @@ from .symbolic import Guard, SymbolicInt, evaluate, is_known_before
 from .tensor import Tensor, record
 from .tree import Tree
 
-
 if TYPE_CHECKING:
     from .autodiff import Differentiated
     from .capture import Captured

@@ -12,8 +12,14 @@ def make(scale=1.0):
 def normal_cdf(x):
     """Abramowitz and Stegun 26.2.17."""
     k = 1 / (1 + 0.2316419 * np.abs(x))
-    tail = np.exp(-0.5 * x * x) / np.sqrt(2 * np.pi) * k * (
-        0.319381530 + k * (-0.356563782 + k * (1.781477937 + k * (-1.821255978 + k * 1.330274429)))
+    tail = (
+        np.exp(-0.5 * x * x)
+        / np.sqrt(2 * np.pi)
+        * k
+        * (
+            0.319381530
+            + k * (-0.356563782 + k * (1.781477937 + k * (-1.821255978 + k * 1.330274429)))
+        )
     )
     return np.where(x >= 0, 1 - tail, tail)
 

@@ -23,5 +23,4 @@ def run(mass, position, velocity, dt):
     velocity += 0.5 * dt * force
     position += dt * velocity
     velocity += 0.5 * dt * acceleration(mass, position)
-    kinetic = 0.5 * (mass[:, None] * velocity**2).sum()
-    return kinetic
+    return 0.5 * (mass[:, None] * velocity**2).sum()

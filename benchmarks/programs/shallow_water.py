@@ -17,9 +17,7 @@ def run(h, u, v, dt, dx):
     vorticity = (v - np.roll(v, 1, 0) - u + np.roll(u, 1, 1)) / dx
     corner = 0.25 * (h + np.roll(h, 1, 0) + np.roll(h, 1, 1) + np.roll(h, (1, 1), (0, 1)))
     q = (1e-4 + vorticity) / corner
-    energy = gravity * h + 0.25 * (
-        u**2 + np.roll(u, -1, 0) ** 2 + v**2 + np.roll(v, -1, 1) ** 2
-    )
+    energy = gravity * h + 0.25 * (u**2 + np.roll(u, -1, 0) ** 2 + v**2 + np.roll(v, -1, 1) ** 2)
     hv_at_u = 0.25 * (hv + np.roll(hv, -1, 1) + np.roll(hv, 1, 0) + np.roll(hv, (1, -1), (0, 1)))
     hu_at_v = 0.25 * (hu + np.roll(hu, -1, 0) + np.roll(hu, 1, 1) + np.roll(hu, (-1, 1), (0, 1)))
     u += dt * (0.5 * (q + np.roll(q, -1, 1)) * hv_at_u - (energy - np.roll(energy, 1, 0)) / dx)

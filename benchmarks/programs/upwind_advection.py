@@ -6,7 +6,11 @@ import numpy as np
 def make(scale=1.0):
     n = max(int(300 * scale**0.5), 6)
     rng = np.random.default_rng(3)
-    return rng.random((3, n, n)), rng.standard_normal((n, n)) * 0.3, rng.standard_normal((n, n)) * 0.3
+    return (
+        rng.random((3, n, n)),
+        rng.standard_normal((n, n)) * 0.3,
+        rng.standard_normal((n, n)) * 0.3,
+    )
 
 
 def run(tracers, u, v):

@@ -62,19 +62,25 @@ def _header(kernel: Kernel, body: str) -> list[str]:
 
 def _statement(stmt: Stmt) -> list[ast.stmt]:
     match stmt:
-        case Range(index, body):
+        case Range(index, body, start, stop):
             inner = [s for b in body for s in _statement(b)]
             # without it Numba's wraparound of negative indices keeps a loop of one axis scalar
             positive = ast.Compare(p.name(index), [ast.GtE()], [ast.Constant(0)])
             inner.insert(0, ast.Expr(p.call("assume", positive)))
-            return [p.loop(index, [p.name("lo"), p.name("hi")], inner)]
-        case For(index, extent, body):
-            return [p.loop(index, [p.extent(extent)], [s for b in body for s in _statement(b)])]
+            low = (
+                p.name("lo") if start is None else p.call("max", p.name("lo"), p.expression(start))
+            )
+            high = p.name("hi") if stop is None else p.call("min", p.name("hi"), p.expression(stop))
+            return [p.loop(index, [low, high], inner)]
+        case For(index, extent, body, first, end):
+            high = p.extent(extent) if end is None else p.expression(end)
+            bounds = [high] if first is None else [p.expression(first), high]
+            return [p.loop(index, bounds, [s for b in body for s in _statement(b)])]
         case Let(name, value):
             return [p.assign(name, p.expression(value))]
         case Accumulator(name, combine, dtype):
-            start = [p.assign(name, p.neutral(combine, dtype))]
-            return start + (
+            neutral = [p.assign(name, p.neutral(combine, dtype))]
+            return neutral + (
                 [p.assign(f"{name}_at", ast.Constant(0))] if combine.startswith("arg") else []
             )
         case Accumulate():

@@ -62,6 +62,7 @@ __all__ = [
     "sinh",
     "tan",
     "tanh",
+    "wrapped",
 ]  # fmt: skip
 
 _inline = cuda.jit(device=True, inline="always")
@@ -89,6 +90,12 @@ def select(condition: Any, x: Any, y: Any) -> Any:
 def cbrt(x: Any) -> Any:
     """The real cube root."""
     return math.copysign(abs(x) ** (type(x)(1) / type(x)(3)), x)
+
+
+@_inline
+def wrapped(index: Any, size: Any) -> Any:
+    """An index below twice the size, modulo the size."""
+    return select(index < size, index, index - size)
 
 
 @_inline

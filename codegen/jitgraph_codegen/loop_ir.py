@@ -4,6 +4,7 @@
     layout, role) stmt   ::= Range(index, body)                 the outermost loop; runs over a part
     [lo, hi) of its extent
              | For(index, extent, body)           a loop run whole
+             both may be limited to [start, stop) of their range
              | Let(name, value)                   a scalar, assigned once
              | Accumulator(name, combine, dtype)  starts at the neutral element of `combine`
              | Accumulate(name, combine, value, at)
@@ -116,12 +117,16 @@ class For:
     index: str
     extent: Extent
     body: tuple[Stmt, ...]
+    start: Expr | None = None
+    stop: Expr | None = None
 
 
 @dataclass(frozen=True)
 class Range:
     index: str
     body: tuple[Stmt, ...]
+    start: Expr | None = None
+    stop: Expr | None = None
 
 
 Stmt = Let | Accumulator | Accumulate | Store | For | Range
@@ -161,7 +166,8 @@ def _sizes_named(body: tuple[Stmt, ...]) -> Iterator[str]:
             yield stmt.extent
         if isinstance(stmt, (For, Range)):
             yield from _sizes_named(stmt.body)
-    stack = [e for s in body if not isinstance(s, (For, Range)) for e in expressions((s,))]
+    plain = [replace(s, body=()) if isinstance(s, (For, Range)) else s for s in body]
+    stack = list(expressions(tuple(plain)))
     while stack:
         expr = stack.pop()
         if isinstance(expr, Var):
@@ -187,11 +193,13 @@ class _Verifier:
         scope = dict(outer)
         for stmt in body:
             match stmt:
-                case Range(index, inner):
+                case Range(index, inner, start, stop):
                     self.extent(self.kernel.extent)
+                    self.limits(start, stop, scope)
                     self.block(inner, scope | {index: INDEX})
-                case For(index, extent, inner):
+                case For(index, extent, inner, start, stop):
                     self.extent(extent)
+                    self.limits(start, stop, scope)
                     self.block(inner, scope | {index: INDEX})
                 case Let(name, value):
                     self.expr(value, scope)
@@ -217,6 +225,11 @@ class _Verifier:
                     if value.dtype != buffer.dtype:
                         self.fail(f"{buffer.name} of {buffer.dtype} is given {value.dtype}")
                     self.expr(value, scope)
+
+    def limits(self, start: Expr | None, stop: Expr | None, scope: dict[str, str]) -> None:
+        for limit in (start, stop):
+            if limit is not None:
+                self.expr(limit, scope)
 
     def access(self, buffer: Buffer, index: tuple[Expr, ...], scope: dict[str, str]) -> None:
         if self.buffers.get(buffer.name) != buffer:
@@ -279,7 +292,8 @@ def expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
             case Store(_, index, value):
                 yield from index
                 yield value
-            case For(_, _, inner) | Range(_, inner):
+            case For(_, _, inner, start, stop) | Range(_, inner, start, stop):
+                yield from (limit for limit in (start, stop) if limit is not None)
                 yield from expressions(inner)
 
 

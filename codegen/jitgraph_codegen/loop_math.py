@@ -80,6 +80,7 @@ __all__ = [
     "uint_floor_divide",
     "uint_remainder",
     "uint_right_shift",
+    "wrapped",
 ]  # fmt: skip
 
 
@@ -203,6 +204,12 @@ def float_floor_divide(x: Any, y: Any) -> Any:
         return math.copysign(quotient, x / y)
     whole = np.floor(quotient)
     return whole + type(x)(1) if quotient - whole > 0.5 else whole
+
+
+@_numpy
+def wrapped(index: Any, size: Any) -> Any:
+    """An index below twice the size, modulo the size."""
+    return select(index < size, index, index - size)
 
 
 @_numpy

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 from .loop_ir import (
     INDEX,
@@ -45,8 +45,7 @@ def walk(expr: Expr) -> Iterator[Expr]:
 
 def inline_lets(kernel: Kernel) -> Kernel:
     """Write a scalar where it is used, if that is once, in the same block, and stays readable."""
-    uses = Counter(name for top in expressions(kernel.body) for name in _mentions(top))
-    return replace(kernel, body=_inlined(kernel.body, uses))
+    return replace(kernel, body=_inlined(kernel.body))
 
 
 def _mentions(expr: Expr) -> Iterator[str]:
@@ -60,7 +59,8 @@ def _mentions(expr: Expr) -> Iterator[str]:
             yield from _mentions(child)
 
 
-def _inlined(body: tuple[Stmt, ...], uses: Counter[str]) -> tuple[Stmt, ...]:
+def _inlined(body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+    uses = Counter(name for top in expressions(body) for name in _mentions(top))
     values: dict[str, Expr] = {}  # scalars that wait for their use
     kept: list[Stmt] = []
     room = 0  # operations that still fit on the line being written
@@ -78,7 +78,7 @@ def _inlined(body: tuple[Stmt, ...], uses: Counter[str]) -> tuple[Stmt, ...]:
 
     for position, stmt in enumerate(body):
         if isinstance(stmt, (For, Range)):
-            kept.append(replace(stmt, body=_inlined(stmt.body, uses)))
+            kept.append(replace(stmt, body=_inlined(stmt.body)))
             continue
         room = LONGEST_INLINE - sum(map(_operations, expressions((stmt,))))
         (changed,) = map_expressions((stmt,), change)
@@ -108,6 +108,50 @@ def _belongs_inline(let: Let, uses: Counter[str], rest: tuple[Stmt, ...]) -> boo
         if isinstance(stmt, Store):
             return False
     return False
+
+
+@dataclass(frozen=True)
+class Interior:
+    """Where in a loop the indices in `inside` need no wrapping around: [start, stop)."""
+
+    start: int
+    stop: Expr | None
+    inside: Mapping[Expr, Expr]
+
+
+def split(body: tuple[Stmt, ...], interiors: Mapping[str, Interior]) -> tuple[Stmt, ...]:
+    """Innermost loops over wrapped indices as three loops: the few first and last iterations, and
+    between them those in which nothing wraps around, which vectorise.
+    """
+    result: list[Stmt] = []
+    for stmt in body:
+        if not isinstance(stmt, (For, Range)):
+            result.append(stmt)
+        elif any(isinstance(s, (For, Range)) for s in stmt.body):
+            result.append(replace(stmt, body=split(stmt.body, interiors)))
+        elif (interior := interiors.get(stmt.index)) is None:
+            result.append(stmt)
+        else:
+            result += _in_parts(stmt, interior)
+    return tuple(result)
+
+
+def _in_parts(loop: For | Range, interior: Interior) -> list[Stmt]:
+    def unwrapped(expr: Expr) -> Expr:
+        return interior.inside.get(expr) or rebuild(expr, unwrapped)
+
+    start = Const(interior.start, INDEX) if interior.start else None
+    inner = map_expressions(loop.body, unwrapped)
+    parts: list[Stmt] = []
+    if start is not None:
+        parts.append(replace(loop, stop=start))
+    parts.append(replace(loop, body=inner, start=start, stop=interior.stop))
+    if interior.stop is not None:
+        last: Expr = interior.stop
+        if start is not None:
+            last = Apply("max(x, y)", (start, last), INDEX)
+        parts.append(replace(loop, start=last))
+    return parts
 
 
 def collapse(kernel: Kernel) -> Kernel:

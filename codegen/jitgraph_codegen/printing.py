@@ -171,7 +171,7 @@ def defined(kernel: Kernel) -> set[str]:
                     names.add(name)
                 case Accumulator(name, _, _):
                     names.update((name, f"{name}_at", f"{name}_new"))
-                case For(index, _, inner) | Range(index, inner):
+                case For(index, _, inner, _, _) | Range(index, inner, _, _):
                     names.add(index)
                     visit(inner)
 

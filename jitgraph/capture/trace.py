@@ -331,7 +331,7 @@ class Trace:
             if node.op is HOST_RESULT:
                 call = self.hosts[node.inputs[0].attrs["call"]]
                 inputs = node.inputs[0].inputs
-                same = call.function is _select and inputs[1] is chosen
+                same = call.function is _select and _same_value(inputs[1], chosen)
                 return inputs[0] if same else None
             if node.spec.ndim == 0:
                 return node
@@ -556,6 +556,15 @@ def _within(outer: views.Slice, inner: views.Slice) -> views.Slice:
     """A slice of a slice as one slice."""
     start = add(outer[0], mul(inner[0], outer[1]))
     return start, outer[1] * inner[1], inner[2]
+
+
+def _same_value(a: Node, b: Node) -> bool:
+    """Whether two nodes surely compute the same."""
+    if a is b:
+        return True
+    if a.op is not b.op or a.kind is Kind.OPAQUE or a.op is INPUT or a.spec != b.spec:
+        return False
+    return repr(a.attrs) == repr(b.attrs) and all(map(_same_value, a.inputs, b.inputs))
 
 
 def _select(x: Any, key: Any) -> Any:

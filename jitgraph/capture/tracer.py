@@ -258,7 +258,7 @@ def fitted(target: Tracer, value: Any, name: str) -> Any:
         value = value.reshape(value.shape[extra:])
     value = ew.CAST(value, dtype=target.dtype)
     shape = target._seen[1].spec.shape
-    if value.ndim == 0 and not shape:
+    if value._seen[1].spec.shape == shape:
         return value
     try:
         return broadcast_to(value, shape)

@@ -6,10 +6,17 @@ tracer arrives here.
 """
 
 from . import creation as _creation  # noqa: F401 - registers NumPy's creation functions
-from . import elementwise, products, reductions, views
+from . import elementwise, products, rearranging, reductions, views
 from .elementwise import *
 from .products import *
+from .rearranging import *
 from .reductions import *
 from .views import *
 
-__all__ = [*elementwise.__all__, *products.__all__, *reductions.__all__, *views.__all__]
+__all__ = [
+    *elementwise.__all__,
+    *products.__all__,
+    *rearranging.__all__,
+    *reductions.__all__,
+    *views.__all__,
+]

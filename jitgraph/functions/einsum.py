@@ -111,6 +111,8 @@ def _pair(x: Any, a: str, y: Any, b: str, needed: set[str]) -> tuple[Any, str]:
         _ordered(y, b, batch + contracted + columns), batch, contracted, columns, size
     )
     joined = library.MATMUL(left, right)
+    if not letters:
+        return views.SQUEEZE(joined, axes=(0, 1)), letters
     return reshape(joined, [to_dim(size[c]) for c in letters]), letters
 
 

@@ -131,6 +131,26 @@ SQUEEZE: Op = view(
 )
 
 
+# roll: one axis moved around its end, in memory of its own
+
+
+def _roll_index(index: Index, x: Spec, *, axis: int, offset: Dim) -> Index:
+    moved = (index[axis] + offset).wrapped(x.shape[axis])
+    return (*index[:axis], moved, *index[axis + 1 :])
+
+
+ROLL: Op = view(
+    "roll",  # the element at k is that at k + offset, for 0 <= offset < size of the axis
+    lambda x, *, axis, offset: np.roll(x, -offset, axis),
+    lambda x, *, axis, offset: Spec(x.shape, x.dtype),
+    _roll_index,
+    lambda g, out, x, *, axis, offset: ROLL(
+        g, axis=axis, offset=sub(as_shape(x.shape)[axis], offset)
+    ),
+    fresh=True,
+)
+
+
 # reshape: no affine map, so it is taken on memory
 
 
