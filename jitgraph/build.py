@@ -195,8 +195,8 @@ class _Builder:
         for node, buffer in zip(lowered.buffers, kernel.buffers, strict=True):
             if buffer.layout == "A":
                 sizes += [f"{self._array(node)}.strides[{k}]" for k in range(len(buffer.shape))]
-        elements = _product_text(group.domain)
-        self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {elements})")
+        work = f"{_product_text(group.domain)}*{_work(group, len(kernel.buffers))}"
+        self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {work})")
         source = self._print(lowered, description(group))
         self.kernels.append(source)
 
@@ -228,6 +228,12 @@ class _Builder:
             else:
                 values.append(self._array(node))
         self._emit(f"return {_tuple(values)}")
+
+
+def _work(group: Group, buffers: int) -> int:
+    """Additions that an element costs; an access to memory counts as two."""
+    flops = sum(m.op.loop.flops if m.op.loop else 1 for m in group.inside)
+    return flops + 2 * buffers
 
 
 def description(group: Group) -> str:

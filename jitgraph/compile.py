@@ -17,7 +17,7 @@ from .errors import CaptureError, DTypeError, JitgraphError, located, user_line
 from .graph import Graph
 from .options import Options
 from .program import Fixed, Specialisation
-from .signature import FLOAT, INTEGER, Arguments, array_spec, is_input, read
+from .signature import INTEGER, Arguments, array_spec, is_input, is_number, read
 from .symbolic import ShapeEnv, SymbolicInt, is_known_before, user_int
 from .tensor import Tensor, is_recording
 from .tree import LEAF, Tree, flatten
@@ -243,7 +243,7 @@ class CompiledFunction:
                 fixed.append(user_int(env.fresh(leaf), env))
             elif is_input(entry):
                 array, mutable = next(rest)
-                spec = array_spec(array, env, entry == FLOAT)
+                spec = array_spec(array, env, is_number(entry))
                 order = "C" if array.flags.c_contiguous else "?"
                 inputs.append(Argument(next(names), spec, array, order, mutable))
                 fixed.append(_TRACED)

@@ -20,9 +20,10 @@ from .affine import Index, as_index, fixed, identity
 from .affine import axis as affine_axis
 from .graph import INPUT, Graph, Node
 from .ops import Kind
+from .ops.elementwise import CAST
 from .ops.indexing import INDEX_ADD, INDEX_PUT
 from .ops.views import UPDATE, broadcast_index
-from .spec import FUSABLE
+from .spec import COMPLEX, FUSABLE
 from .symbolic import Dim
 
 RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
@@ -83,13 +84,15 @@ def is_fusable(node: Node) -> bool:
     """Whether loops are generated for an operation; the rest goes to NumPy."""
     if node.kind not in (Kind.ELEMENTWISE, Kind.REDUCE):
         return False
-    if any(s.dtype.char not in FUSABLE for s in (node.spec, *[i.spec for i in node.inputs])):
+    dtypes = [s.dtype for s in (node.spec, *[i.spec for i in node.inputs])]
+    known = FUSABLE | COMPLEX if _is_complex_loop(node) else FUSABLE
+    if any(d.char not in known for d in dtypes):
         return False
     if any(isinstance(d, int) and d == 0 for i in (node, *node.inputs) for d in i.spec.shape):
         return False  # nothing to compute, and NumPy knows the neutral elements
     if node.op.loop_dtypes is not None and node.op.name != "cast":
-        dtypes = node.op.loop_dtypes(*[i.spec for i in node.inputs])
-        if any(d.char not in FUSABLE for d in dtypes):
+        dtypes = list(node.op.loop_dtypes(*[i.spec for i in node.inputs]))
+        if any(d.char not in known for d in dtypes):
             return False
         if node.op.loop is not None and dtypes[0].kind in node.op.loop.numpy_only:
             return False
@@ -117,6 +120,12 @@ def readers_before_writes(graph: Graph) -> dict[Node, list[Node]]:
             for source in {memory_of(i) for i in node.inputs}:
                 readers.setdefault(source, []).append(node)
     return found
+
+
+def _is_complex_loop(node: Node) -> bool:
+    """Whether complex numbers are computed in a loop; a cast to a real number warns, in NumPy."""
+    drops = node.op is CAST and node.spec.dtype.kind != "c"
+    return node.op.loop is not None and node.op.loop.on_complex and not drops
 
 
 def is_transparent(node: Node) -> bool:

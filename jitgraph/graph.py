@@ -344,6 +344,11 @@ def _attr_value(tree: ast.expr) -> Any:
             return -value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id="inf")):
             return -float("inf")
+        case (
+            ast.BinOp(right=ast.Constant(value=complex()))
+            | ast.UnaryOp(operand=ast.Constant(value=complex()))
+        ):
+            return complex(ast.unparse(tree).replace(" ", ""))
         case ast.Name(id=name) if not re.fullmatch(r"[su]\d+", name):
             return np.dtype(name)
     return parse_dim(ast.unparse(tree))

@@ -364,6 +364,7 @@ class _Lowering:
         assert node.op.loop is not None
         if node.op is ew.POWER and isinstance(args[1], ir.Const) and not self.precise:
             exponent = args[1].value
+            assert not isinstance(exponent, complex)
             if float(exponent).is_integer() and 1 <= exponent <= LARGEST_POWER:
                 return " * ".join(["x"] * int(exponent))
         return node.op.loop.template("".join(d.kind for d in dtypes))
@@ -498,6 +499,8 @@ def _cast(value: ir.Expr, dtype: str) -> ir.Expr:
 def _constant(value: Any, dtype: str) -> ir.Const:
     kind = np.dtype(dtype).kind
     plain = value.item() if isinstance(value, np.generic) else value
+    if kind == "c":
+        return ir.Const(complex(plain), dtype)
     if kind == "f":
         return ir.Const(float(plain), dtype)
     return ir.Const(bool(plain) if kind == "b" else int(plain), dtype)

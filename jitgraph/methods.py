@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -118,7 +119,7 @@ class ArrayMethods:
             special: dict[float, Op] = {2: ew.SQUARE}
             if kind != "b":
                 special[1] = ew.POSITIVE
-            if kind == "f":
+            if kind in "fc":
                 special |= {0.5: ew.SQRT, -1: ew.RECIPROCAL}
             if exponent in special and not (kind in "biu" and isinstance(exponent, float)):
                 return special[exponent](self)
@@ -166,6 +167,28 @@ class ArrayMethods:
             name = f"{func.__module__}.{func.__name__}".replace("numpy", "np", 1)
             raise CaptureError(f"{name} is not one of jitgraph's operations")
         return ours(*args, **kwargs)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> Any:
+        """The array API standard's namespace."""
+        if api_version not in (None, "2021.12", "2022.12", "2023.12", "2024.12"):
+            raise ValueError(f"version {api_version!r} of the array API standard is not known")
+        return importlib.import_module("jitgraph.numpy")  # made of what is made of this
+
+    @property
+    def real(self) -> Any:
+        """Real parts."""
+        return ew.REAL(self)
+
+    @property
+    def imag(self) -> Any:
+        """Imaginary parts."""
+        return ew.IMAG(self)
+
+    def conj(self) -> Any:
+        """Complex conjugates."""
+        return ew.CONJUGATE(self)
+
+    conjugate = conj
 
     @property
     def T(self) -> Any:

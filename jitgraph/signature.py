@@ -1,8 +1,9 @@
 """Signatures: what of a call's arguments a program depends on.
 
-    signature ::= structure of the arguments, one entry per leaf entry     ::= array: dtype, layout,
-    which axes have size 0 or 1; whether a Tensor, and one to differentiate
-                | float, integer: a run-time value, where an integer is not 0, 1 or negative
+    signature ::= structure of the arguments, one entry per leaf
+    entry     ::= array: dtype, layout, which axes have size 0 or 1; whether a Tensor, and one to
+                  differentiate
+                | float, complex or integer above 1: a value that is known when the program runs
                 | static: the value itself
 
 Sizes beyond 1 are no part of it; they come to a program as arguments.
@@ -22,7 +23,7 @@ from .symbolic import SMALLEST, ShapeEnv
 from .tensor import Tensor, is_recording
 
 ARRAY, NUMBER, TENSOR, WANTED = "array", "number", "tensor", "differentiated"
-FLOAT, INTEGER, STATIC = "float", "integer", "static"
+FLOAT, COMPLEX, INTEGER, STATIC = "float", "complex", "integer", "static"
 LARGEST = 2**62
 _ROLES = (ARRAY, NUMBER, TENSOR, WANTED)
 
@@ -56,8 +57,8 @@ def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
         elif kind is Tensor:
             role = WANTED if leaf.requires_grad and is_recording() else TENSOR
             entries.append((role, *_array_entry(leaf.data, found, leaf)))
-        elif kind is float and not is_static:
-            entries.append(FLOAT)
+        elif kind in (float, complex) and not is_static:
+            entries.append(FLOAT if kind is float else COMPLEX)
             found.arrays.append(np.asarray(leaf))
             found.tensors.append(None)
             found.mutable.append(False)
@@ -115,7 +116,12 @@ def _static_entry(leaf: Any) -> Hashable:
 
 def is_input(entry: Hashable) -> bool:
     """Whether a leaf is an array that the program is given; integers come with the sizes."""
-    return entry == FLOAT or (isinstance(entry, tuple) and entry[0] in _ROLES)
+    return is_number(entry) or (isinstance(entry, tuple) and entry[0] in _ROLES)
+
+
+def is_number(entry: Hashable) -> bool:
+    """Whether a leaf is a Python number that the program is given as an array of no axes."""
+    return entry in (FLOAT, COMPLEX)
 
 
 def array_spec(array: np.ndarray[Any, Any], env: ShapeEnv, weak: bool) -> Spec:

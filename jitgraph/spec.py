@@ -13,7 +13,10 @@ from .errors import AxisError, DTypeError, ShapeError
 from .symbolic import Dim, Shape, ShapeEnv, to_dim
 
 FUSABLE = frozenset("?bBhHiIlLqQfd")  # dtype characters that loops are generated for
-SUPPORTED = FUSABLE | {"e"}  # float16 appears as NumPy's result for int8; it runs on NumPy
+COMPLEX = frozenset("FD")  # loops for arithmetic; NumPy carries out the rest
+SUPPORTED = (
+    FUSABLE | COMPLEX | {"e"}
+)  # float16 appears as NumPy's result for int8; it runs on NumPy
 
 
 @dataclass(frozen=True)
@@ -37,29 +40,25 @@ class Spec:
 
 PYTHON_SCALARS: dict[type, np.dtype[Any]] = {
     bool: np.dtype(bool), int: np.dtype(np.int64), float: np.dtype(np.float64),
+    complex: np.dtype(np.complex128),
 }  # fmt: skip
-_WEAK_TYPES = {"b": bool, "i": int, "f": float}
+_WEAK_TYPES = {"i": int, "f": float, "c": complex}
 
 
 def promotion_type(spec: Spec) -> Any:
     """What NumPy's promotion should see: `int` or `float` for a Python scalar, the dtype
     otherwise.
     """
-    if spec.weak and spec.dtype.kind in "if":
+    if spec.weak and spec.dtype.kind in _WEAK_TYPES:
         return _WEAK_TYPES[spec.dtype.kind]
     return spec.dtype
 
 
 def check_dtype(dtype: np.dtype[Any], what: str) -> None:
-    if dtype.kind == "c":
-        raise DTypeError(
-            f"{what} has dtype {dtype}: complex numbers are not supported; "
-            "work on x.real and x.imag as two arrays"
-        )
     if dtype.char not in SUPPORTED:
         raise DTypeError(
-            f"{what} has dtype {dtype}: jitgraph works on bool, integers, float32 and float64; "
-            "convert it with x.astype(np.float64)"
+            f"{what} has dtype {dtype}: jitgraph works on bool, integers, float32, float64 "
+            "and their complex numbers; convert it with x.astype(np.float64)"
         )
 
 
@@ -68,8 +67,6 @@ def spec_of(value: Any) -> Spec:
     weak = PYTHON_SCALARS.get(type(value))
     if weak is not None:
         return Spec((), weak, weak=True)
-    if isinstance(value, complex):
-        raise DTypeError(f"{value} is complex: complex numbers are not supported")
     array = np.asarray(value)
     check_dtype(array.dtype, f"an operand of type {type(value).__name__}")
     return Spec(array.shape, array.dtype)

@@ -16,11 +16,19 @@ import numpy as np
 
 from . import functions as F
 from . import interpreter
-from .errors import DTypeError, GradientError, JitgraphError, ShapeError, user_line
+from .errors import (
+    CaptureError,
+    DTypeError,
+    GradientError,
+    JitgraphError,
+    ShapeError,
+    user_line,
+)
 from .functions.indexing import getitem
 from .methods import ArrayMethods
 from .ops import Op
-from .spec import check_dtype
+from .spec import SUPPORTED, check_dtype
+from .tree import flatten, map_leaves
 from .vjp import cotangents
 
 _sequence = itertools.count()
@@ -173,6 +181,35 @@ class Tensor(ArrayMethods):
             )
         self.data[_plain(key)] = _plain(value)
 
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        try:
+            return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+        except CaptureError:
+            return _by_numpy(getattr(ufunc, method), inputs, kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return super().__array_function__(func, types, args, kwargs)
+        except CaptureError:
+            return _by_numpy(func, args, kwargs)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> Any:
+        return self.data.__dlpack_device__()
+
+    @property
+    def device(self) -> str:
+        """Where the data is: always "cpu"."""
+        return "cpu"
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Tensor:
+        """This tensor, if `device` is "cpu"."""
+        if device != "cpu":
+            raise ValueError(f"device {device!r} is not known; Tensors are on the cpu")
+        return self
+
     def __getitem__(self, key: Any) -> Any:
         if _is_general_index(key):
             return _general_index(self, key)
@@ -274,6 +311,11 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
         raise _named(error, op, args) from error
     out = Tensor.__new__(Tensor)
     out.data, out.requires_grad, out.grad, out._record = result, False, None, None
+    if result.dtype.kind == "c" and _mode.recording and any(map(_needs_grad, args)):
+        raise GradientError(
+            f"{op.name} gives complex numbers, which have no gradients here ({user_line()}); "
+            "differentiate real and imaginary parts, or work inside no_grad()"
+        )
     if (
         _mode.recording
         and op.differentiable
@@ -288,6 +330,27 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
 
         record(op.name, out, args, pullback)
     return out
+
+
+def _by_numpy(function: Any, args: Any, kwargs: Any) -> Any:
+    """A function without a gradient rule, carried out by NumPy on the data."""
+    leaves, _ = flatten((args, kwargs))
+    name = getattr(function, "__name__", str(function))
+    if _mode.recording and any(map(_needs_grad, leaves)):
+        raise GradientError(
+            f"np.{name} has no gradient rule ({user_line()}); detach its arguments, or call it "
+            "inside no_grad()"
+        )
+    out = kwargs.get("out")
+    args, kwargs = map_leaves(_plain, (args, dict(kwargs)))
+    result = function(*args, **kwargs)
+    if isinstance(out, Tensor) or (isinstance(out, tuple) and len(out) == 1):
+        return out[0] if isinstance(out, tuple) else out
+    return map_leaves(lambda leaf: Tensor(leaf) if _is_number(leaf) else leaf, result)
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.char in SUPPORTED
 
 
 def _named(error: Exception, op: Op, args: tuple[Any, ...]) -> Exception:

@@ -25,7 +25,7 @@ from .loop_ir import Accumulate, Accumulator, For, Kernel, Let, Range, Stmt, Sto
 from .source import Source
 
 MATH_MODULE = "jitgraph_codegen.loop_math"
-_KNOWN = frozenset(("range", "abs", "max", "min", "bool", "math", "np", "lo", "hi"))
+_KNOWN = frozenset(("range", "abs", "max", "min", "bool", "complex", "math", "np", "lo", "hi"))
 
 
 def print_kernel(kernel: Kernel, doc: str, precise: bool) -> Source:

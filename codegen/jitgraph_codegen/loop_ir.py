@@ -48,7 +48,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Const:
-    value: bool | int | float
+    value: bool | int | float | complex
     dtype: str
 
 

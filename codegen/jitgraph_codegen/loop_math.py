@@ -46,6 +46,7 @@ __all__ = [
     "arctan",
     "assume",
     "cbrt",
+    "conjugate",
     "cos",
     "cosh",
     "erf",
@@ -55,6 +56,7 @@ __all__ = [
     "float_floor_divide",
     "float_fmod",
     "float_remainder",
+    "imag_part",
     "int_equal",
     "int_floor_divide",
     "int_fmod",
@@ -71,6 +73,7 @@ __all__ = [
     "minimum",
     "mul_reassoc",
     "pow",
+    "real_part",
     "select",
     "sigmoid",
     "sin",
@@ -204,6 +207,24 @@ def float_floor_divide(x: Any, y: Any) -> Any:
         return math.copysign(quotient, x / y)
     whole = np.floor(quotient)
     return whole + type(x)(1) if quotient - whole > 0.5 else whole
+
+
+@_numpy
+def conjugate(x: Any) -> Any:
+    """The conjugate of a complex number."""
+    return x.conjugate()
+
+
+@_numpy
+def real_part(x: Any) -> Any:
+    """The real part."""
+    return x.real
+
+
+@_numpy
+def imag_part(x: Any) -> Any:
+    """The imaginary part, 0 of a real number."""
+    return x.imag
 
 
 @_numpy

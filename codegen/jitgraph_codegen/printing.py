@@ -30,6 +30,7 @@ from .loop_ir import (
 NARROW_INTEGERS = frozenset(("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64"))
 DTYPES = (
     "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64",
+    "complex64", "complex128",
 )  # fmt: skip
 _OPERANDS = ("x", "y", "z")
 
@@ -52,8 +53,12 @@ def number(value: bool | int | float) -> ast.expr:
     return ast.Constant(value)
 
 
-def typed(value: bool | int | float, dtype: str) -> ast.expr:
+def typed(value: complex, dtype: str) -> ast.expr:
     """A literal of this dtype: `float32(0.5)`; int64, float64 and bool are Python's own."""
+    if dtype.startswith("complex"):
+        whole = complex(value)
+        return call(dtype, call("complex", number(whole.real), number(whole.imag)))
+    assert not isinstance(value, complex)
     literal = number(float(value) if dtype.startswith("float") else value)
     return literal if dtype in ("bool", INDEX, "float64") else call(dtype, literal)
 

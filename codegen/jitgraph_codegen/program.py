@@ -144,5 +144,5 @@ def _ensure(condition: bool, what: str) -> None:
 
 _DTYPES = (
     "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16",
-    "float32", "float64",
+    "float32", "float64", "complex64", "complex128",
 )  # fmt: skip

@@ -17,7 +17,7 @@ import numpy as np
 from .array_memory import address
 from .machine_code import MachineCode
 
-PARALLEL_ELEMENTS = 1 << 16  # below this a launch costs more than it gains
+PARALLEL_WORK = 1 << 22  # additions; below this, waking a thread costs more than it gains
 
 
 class _Job:
@@ -101,8 +101,8 @@ if hasattr(os, "register_at_fork"):
 
 
 class LoadedKernel:
-    """A kernel in memory, called with arrays, int64 arguments, its extent and its number of
-    elements.
+    """A kernel in memory, called with arrays, int64 arguments, its extent and its work, counted in
+    additions.
     """
 
     __slots__ = ("_buffers", "_sizes", "code", "name", "parallel")
@@ -119,11 +119,11 @@ class LoadedKernel:
         arrays: Sequence[np.ndarray[Any, Any]],
         sizes: Sequence[int],
         extent: int,
-        elements: int,
+        work: int,
     ) -> None:
         buffers = self._buffers(*map(address, arrays))
         numbers = self._sizes(*sizes)
-        parts = _parts(extent, elements) if self.parallel else 1
+        parts = _parts(extent, work) if self.parallel else 1
         if parts == 1:
             self.code.entry(buffers, numbers, 0, extent)
             return
@@ -131,9 +131,9 @@ class LoadedKernel:
         _pool.run(_Job(self.code.entry, buffers, numbers, bounds))
 
 
-def _parts(extent: int, elements: int) -> int:
+def _parts(extent: int, work: int) -> int:
     """How many parts a range is cut into: a few per thread, so that a slow one is made up for."""
-    if _pool.size == 1 or elements < PARALLEL_ELEMENTS or extent == 1:
+    if _pool.size == 1 or work < PARALLEL_WORK or extent == 1:
         return 1
-    per_thread = 4 if elements >= 16 * PARALLEL_ELEMENTS else 1
+    per_thread = 4 if work >= 16 * PARALLEL_WORK else 1
     return min(extent, _pool.size * per_thread)

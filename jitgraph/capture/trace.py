@@ -125,7 +125,7 @@ class Trace:
 
     def stands_for(self, node: Node) -> type:
         if node.spec.weak:
-            return {"f": float, "i": int, "b": bool}[node.spec.dtype.kind]
+            return {"c": complex, "f": float, "i": int, "b": bool}[node.spec.dtype.kind]
         return Tensor if self.of_tensors else np.ndarray
 
     def add(self, node: Node) -> Node:

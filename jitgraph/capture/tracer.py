@@ -91,6 +91,20 @@ class Tracer(ArrayMethods):
     def nbytes(self) -> Any:
         return self.size * self.itemsize
 
+    @property
+    def real(self) -> Any:
+        return self._part(ew.REAL) if self.dtype.kind == "c" else self
+
+    @property
+    def imag(self) -> Any:
+        return self._part(ew.IMAG)
+
+    def _part(self, op: Op) -> Any:
+        """A part of complex numbers: a view for NumPy, which is not to be written here."""
+        found = op(self)
+        found.storage.unclear = self.storage.unclear = True
+        return found
+
     def __repr__(self) -> str:
         return f"<traced {self._seen[1].spec}>"
 

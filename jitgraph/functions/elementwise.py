@@ -15,7 +15,7 @@ from .base import F, array, implements, operand, refuse
 
 __all__ = [
     "absolute",
-    "add",
+    "add", "angle",
     "arccos",
     "arccosh",
     "arcsin",
@@ -29,7 +29,7 @@ __all__ = [
     "bitwise_xor",
     "cbrt",
     "ceil",
-    "clip",
+    "clip", "conjugate",
     "copysign",
     "cos",
     "cosh",
@@ -46,7 +46,7 @@ __all__ = [
     "fmod",
     "greater",
     "greater_equal",
-    "hypot",
+    "hypot", "imag",
     "invert",
     "isfinite",
     "isinf",
@@ -72,7 +72,7 @@ __all__ = [
     "positive",
     "power",
     "rad2deg",
-    "reciprocal",
+    "real", "reciprocal",
     "relu",
     "remainder",
     "right_shift",
@@ -120,6 +120,7 @@ floor_divide, remainder, fmod, power = map(
     _binary, (ew.FLOOR_DIVIDE, ew.REMAINDER, ew.FMOD, ew.POWER)
 )
 negative, positive, absolute, sign = map(_unary, (ew.NEGATIVE, ew.POSITIVE, ew.ABSOLUTE, ew.SIGN))
+conjugate = _unary(ew.CONJUGATE)
 square, reciprocal, sqrt, cbrt = map(_unary, (ew.SQUARE, ew.RECIPROCAL, ew.SQRT, ew.CBRT))
 exp, exp2, expm1, log, log2 = map(_unary, (ew.EXP, ew.EXP2, ew.EXPM1, ew.LOG, ew.LOG2))
 log10, log1p, sin, cos, tan = map(_unary, (ew.LOG10, ew.LOG1P, ew.SIN, ew.COS, ew.TAN))
@@ -206,6 +207,27 @@ def nan_to_num(
     low = float(info.min) if neginf is None else neginf
     finite = ew.WHERE(x == np.inf, high, ew.WHERE(x == -np.inf, low, x))
     return ew.WHERE(ew.ISNAN(x), nan, finite)
+
+
+@implements(np.real)
+def real(val: Any) -> Any:
+    """Real parts."""
+    x = array(val)
+    return x if x.dtype.kind != "c" else ew.REAL(x)
+
+
+@implements(np.imag)
+def imag(val: Any) -> Any:
+    """Imaginary parts, zero for real numbers."""
+    return ew.IMAG(array(val))
+
+
+@implements(np.angle)
+def angle(z: Any, deg: bool = False) -> Any:
+    """The argument of complex numbers, in radians unless `deg`."""
+    z = array(z)
+    found = ew.ARCTAN2(ew.IMAG(z), ew.REAL(z))
+    return found * (180 / np.pi) if deg else found
 
 
 def sigmoid(x: Any) -> Any:

@@ -200,12 +200,16 @@ def var(
     if correction is not None and correction is not np._NoValue:
         ddof = correction
     deviation = a - mean
+    if deviation.dtype.kind == "c":
+        square = ew.REAL(deviation) ** 2 + ew.IMAG(deviation) ** 2
+    else:
+        square = deviation * deviation
     divisor = _count(a, axis) - ddof
     if isinstance(divisor, SymbolicInt):
         divisor = divisor if divisor >= 0 else 0
     else:
         divisor = builtins.max(divisor, 0)
-    return sum(deviation * deviation, axis=axis, keepdims=keepdims) / divisor
+    return sum(square, axis=axis, keepdims=keepdims) / divisor
 
 
 @implements(np.std)

@@ -21,12 +21,16 @@ POLYNOMIAL = 8  # a vectorised polynomial
 
 # Arithmetic.  For booleans NumPy's + and * are "or" and "and".
 ADD = elementwise(
-    np.add, Loop("x + y", {"b": "x | y"}), (lambda g, out, x, y: g, lambda g, out, x, y: g)
+    np.add,
+    Loop("x + y", {"b": "x | y"}, on_complex=True),
+    (lambda g, out, x, y: g, lambda g, out, x, y: g),
 )
-SUBTRACT = elementwise(np.subtract, "x - y", (lambda g, out, x, y: g, lambda g, out, x, y: -g))
+SUBTRACT = elementwise(
+    np.subtract, Loop("x - y", on_complex=True), (lambda g, out, x, y: g, lambda g, out, x, y: -g)
+)
 MULTIPLY = elementwise(
     np.multiply,
-    Loop("x * y", {"b": "x & y"}),
+    Loop("x * y", {"b": "x & y"}, on_complex=True),
     (lambda g, out, x, y: g * y, lambda g, out, x, y: g * x),
 )
 DIVIDE = elementwise(
@@ -61,8 +65,8 @@ POWER: Op = elementwise(
     ),
     flops=2 * LIBM,
 )
-NEGATIVE = elementwise(np.negative, "-x", lambda g, out, x: -g)
-POSITIVE = elementwise(np.positive, "x", lambda g, out, x: g)
+NEGATIVE = elementwise(np.negative, Loop("-x", on_complex=True), lambda g, out, x: -g)
+POSITIVE = elementwise(np.positive, Loop("x", on_complex=True), lambda g, out, x: g)
 ABSOLUTE = elementwise(
     np.absolute, Loop("abs(x)", {"b": "x", "u": "x"}), lambda g, out, x: g * SIGN(x)
 )
@@ -73,7 +77,9 @@ SIGN: Op = elementwise(
         {"u": "x > 0", "f": "select(x > 0, 1, select(x < 0, -1, select(x == 0, 0, x)))"},
     ),
 )
-SQUARE = elementwise(np.square, Loop("x * x", {"b": "x"}), lambda g, out, x: g * 2 * x)
+SQUARE = elementwise(
+    np.square, Loop("x * x", {"b": "x"}, on_complex=True), lambda g, out, x: g * 2 * x
+)
 RECIPROCAL = elementwise(
     np.reciprocal, Loop("1 / x", numpy_only="bui"), lambda g, out, x: -g * out * out, flops=4
 )
@@ -96,6 +102,32 @@ LOGADDEXP = elementwise(
     (lambda g, out, x, y: g * EXP(x - out), lambda g, out, x, y: g * EXP(y - out)),
     flops=2 * POLYNOMIAL,
 )
+
+# Parts of complex numbers; of real ones they are the number itself and zero.
+CONJUGATE = elementwise(
+    np.conjugate, Loop("x", {"c": "conjugate(x)"}, on_complex=True), lambda g, out, x: g
+)
+
+
+def _part_dtype(x: Spec) -> DType:
+    return np.zeros((), x.dtype).real.dtype
+
+
+def _part(name: str, eval: Any, loop: str) -> Op:
+    row = Loop(loop, flops=0, on_complex=True)
+    return register(
+        Op(
+            name,
+            Kind.ELEMENTWISE,
+            lambda x: eval(np.asarray(x)).copy(),
+            lambda x: Spec(x.shape, _part_dtype(x)),
+            loop=row,
+            loop_dtypes=lambda x: (x.dtype, _part_dtype(x)),
+        )
+    )
+
+
+REAL, IMAG = _part("real", np.real, "real_part(x)"), _part("imag", np.imag, "imag_part(x)")
 
 # Functions NumPy lacks; dtypes are those of np.exp.
 
@@ -204,8 +236,8 @@ COPYSIGN: Op = elementwise(
 )
 
 # Comparisons and tests.
-EQUAL = elementwise(np.equal, Loop("x == y", mixed="int_equal(x, y)"))
-NOT_EQUAL = elementwise(np.not_equal, Loop("x != y", mixed="not int_equal(x, y)"))
+EQUAL = elementwise(np.equal, Loop("x == y", mixed="int_equal(x, y)", on_complex=True))
+NOT_EQUAL = elementwise(np.not_equal, Loop("x != y", mixed="not int_equal(x, y)", on_complex=True))
 LESS = elementwise(np.less, Loop("x < y", mixed="int_less(x, y)"))
 LESS_EQUAL = elementwise(np.less_equal, Loop("x <= y", mixed="not int_less(y, x)"))
 GREATER = elementwise(np.greater, Loop("x > y", mixed="int_less(y, x)"))
@@ -278,7 +310,7 @@ WHERE: Op = register(
             lambda g, out, c, x, y: WHERE(c, g, 0.0),
             lambda g, out, c, x, y: WHERE(c, 0.0, g),
         ),
-        loop=Loop("select(x, y, z)"),
+        loop=Loop("select(x, y, z)", on_complex=True),
         loop_dtypes=_where_dtypes,
     )
 )
@@ -299,7 +331,7 @@ CAST = register(
         lambda x, *, dtype: np.asarray(x).astype(dtype),
         _cast_spec,
         (_cast_gradient,),
-        loop=Loop("x", flops=0),
+        loop=Loop("x", flops=0, on_complex=True),
         loop_dtypes=lambda x, *, dtype: (dtype, dtype),
     )
 )

@@ -45,6 +45,7 @@ class Loop:
     flops: int = 1
     numpy_only: str = ""
     mixed: str = ""
+    on_complex: bool = False  # whether the expression serves complex numbers too
 
     def template(self, kinds: str) -> str:
         """The expression for operands of these kinds, as in "iu"; the first one decides."""

@@ -17,7 +17,7 @@ from .views import BROADCAST_TO, EXPAND_DIMS
 
 
 def _accumulator(dtype: DType) -> DType:
-    if dtype.kind == "f":
+    if dtype.kind in "fc":
         return dtype
     return np.dtype(np.uint64 if dtype.kind == "u" else np.int64)
 

@@ -20,7 +20,18 @@ _FLOAT, _BOOL = np.dtype(np.float64), np.dtype(bool)
 
 
 def _number(*specs: Spec) -> DType:
-    return _FLOAT if any(s.dtype.kind == "f" for s in specs) else np.dtype(np.int64)
+    for dtype in (np.dtype(np.complex128), _FLOAT):
+        if any(s.dtype == dtype for s in specs):
+            return dtype
+    return np.dtype(np.int64)
+
+
+def _quotient(*specs: Spec) -> DType:
+    return _number(*specs, Spec((), _FLOAT))
+
+
+def _magnitude(x: Spec) -> DType:
+    return _FLOAT if x.dtype.kind == "c" else _number(x)
 
 
 def _row(name: str, python: Callable[..., Any], loop: str | None, result: Any) -> Op:
@@ -37,21 +48,21 @@ def _row(name: str, python: Callable[..., Any], loop: str | None, result: Any) -
 
 def _power(x: Any, y: Any) -> Any:
     result = x**y
-    if isinstance(result, complex):
-        raise DTypeError(f"{x} ** {y} is complex: complex numbers are not supported")
-    return float(result)
+    if isinstance(result, complex) and not isinstance(x, complex) and not isinstance(y, complex):
+        raise DTypeError(f"{x} ** {y} is complex, which depends on the numbers; write x + 0j")
+    return result if isinstance(result, complex) else float(result)
 
 
 ADD = _row("add", operator.add, "x + y", _number)
 SUBTRACT = _row("subtract", operator.sub, "x - y", _number)
 MULTIPLY = _row("multiply", operator.mul, "x * y", _number)
-DIVIDE = _row("divide", operator.truediv, None, lambda *specs: _FLOAT)
+DIVIDE = _row("divide", operator.truediv, None, _quotient)
 FLOOR_DIVIDE = _row("floor_divide", operator.floordiv, None, _number)
 REMAINDER = _row("remainder", operator.mod, None, _number)
-POWER = _row("power", _power, None, lambda *specs: _FLOAT)
+POWER = _row("power", _power, None, _quotient)
 NEGATIVE = _row("negative", operator.neg, "-x", _number)
 POSITIVE = _row("positive", operator.pos, "x", _number)
-ABSOLUTE = _row("absolute", abs, "abs(x)", _number)
+ABSOLUTE = _row("absolute", abs, None, _magnitude)
 
 ITEM = register(
     Op(

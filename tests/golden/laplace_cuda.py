@@ -26,5 +26,5 @@ def laplace_0(x, out, n3, extent):
 def program(a0, sizes):
     (s0, s1) = sizes
     t0 = empty((s0 - 2, s1 - 2), float32)
-    laplace_0((a0, t0), (s0, s1, s0 - 2, s1 - 2), s0 - 2, (s0 - 2)*(s1 - 2))
+    laplace_0((a0, t0), (s0, s1, s0 - 2, s1 - 2), s0 - 2, (s0 - 2)*(s1 - 2)*8)
     return (t0,)

@@ -47,7 +47,7 @@ def nearest_1(sum_, out, n1, lo, hi):
 def program(a0, a1, sizes):
     (s0, s1, s2, s3) = sizes
     t0 = empty((s0, s2), float32)
-    nearest_0((a0, a1, t0), (s0, s1, s2), s0, s0*s2*s1)
+    nearest_0((a0, a1, t0), (s0, s1, s2), s0, s0*s2*s1*9)
     t1 = empty((s0,), int64)
-    nearest_1((t0, t1), (s0, s2), s0, s0*s2)
+    nearest_1((t0, t1), (s0, s2), s0, s0*s2*5)
     return (t1,)
