@@ -24,6 +24,7 @@ from .tree import LEAF, Tree, flatten
 
 if TYPE_CHECKING:
     from .capture import Argument, Captured, Tracer
+    from .ladder import Numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -45,11 +46,16 @@ class CacheInfo:
     loaded: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Fallback:
-    """Why calls of one signature run in dynamic mode."""
+    """Why calls of one signature are not compiled from a graph, and what runs instead.
+
+    numba: the function under Numba, or None where plain Python runs; why Numba does not: `refusal`.
+    """
 
     reason: str
+    numba: Numba | None = None
+    refusal: str = ""
 
 
 class CompiledFunction:
@@ -93,14 +99,12 @@ class CompiledFunction:
         if isinstance(found, Specialisation):
             self._hits += 1
         elif isinstance(found, Fallback):
-            return self._dynamically(found.reason, args, kwargs, known=True)
+            return self._fallen(found, args, kwargs)
         else:
             try:
                 found = self._specialise(bound, arguments)
             except CaptureError as error:
-                result = self._dynamically(str(error), args, kwargs)
-                self._cache[bound.tree, arguments.entries] = Fallback(str(error))
-                return result
+                return self._fall(bound, arguments, str(error), args, kwargs)
         if (reason := _unwritable(found, arguments)) is not None:
             return self._dynamically(reason, args, kwargs)
         try:
@@ -116,12 +120,41 @@ class CompiledFunction:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _dynamically(self, reason: str, args: Any, kwargs: Any, known: bool = False) -> Any:
+    def _dynamically(self, reason: str, args: Any, kwargs: Any) -> Any:
+        """One call in plain Python."""
         if self._strict:
             raise CaptureError(reason)
-        if not known:
-            config.log("fallbacks", f"{self.__name__} runs in dynamic mode: {reason}")
+        config.log("fallbacks", f"{self.__name__} runs in dynamic mode: {reason}")
         self._fallbacks += 1
+        return self._function(*args, **kwargs)
+
+    def _fall(
+        self, bound: _Bound, arguments: Arguments, reason: str, args: Any, kwargs: Any
+    ) -> Any:
+        """The first call of a signature that no graph holds: one rung down, and kept there."""
+        if self._strict:
+            raise CaptureError(reason)
+        if kwargs or not all(type(a) in _PLAIN and type(a) is not Tensor for a in args):
+            result = self._dynamically(reason, args, kwargs)
+            fallback = Fallback(reason, None, "its arguments are more than arrays and numbers")
+        else:
+            from .ladder import attempt
+
+            self._fallbacks += 1
+            attempted = attempt(self._function, args)
+            result = attempted.result
+            fallback = Fallback(reason, attempted.numba, attempted.refusal)
+            rung = "dynamic mode" if fallback.numba is None else "Numba as it is written"
+            config.log("fallbacks", f"{self.__name__} runs in {rung}: {reason}")
+        self._cache[bound.tree, arguments.entries] = fallback
+        return result
+
+    def _fallen(self, fallback: Fallback, args: Any, kwargs: Any) -> Any:
+        if self._strict:
+            raise CaptureError(fallback.reason)
+        self._fallbacks += 1
+        if fallback.numba is not None and fallback.numba.holds():
+            return fallback.numba(*args)
         return self._function(*args, **kwargs)
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Bound:
@@ -276,7 +309,7 @@ class CompiledFunction:
         arguments = read(bound.leaves, bound.static)
         found = self._find(bound.tree, arguments)
         if isinstance(found, Fallback):
-            raise CaptureError(f"{self.__name__} runs in dynamic mode: {found.reason}")
+            raise CaptureError(_rung(self.__name__, found))
         return found if found is not None else self._specialise(bound, arguments)
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
@@ -301,7 +334,12 @@ class CompiledFunction:
         try:
             found = self._inspected(args, kwargs)
         except CaptureError as error:
-            return f"{self.__name__}: dynamic mode\n  {error}"
+            text = str(error)
+            return (
+                text
+                if text.startswith(self.__name__)
+                else f"{self.__name__}: dynamic mode\n  {text}"
+            )
         from .report import explain
 
         return explain(found)
@@ -343,6 +381,12 @@ class _Bound:
 @functools.cache
 def _flat_tree(count: int) -> Tree:
     return Tree(tuple, (), (LEAF,) * count)
+
+
+def _rung(name: str, fallback: Fallback) -> str:
+    if fallback.numba is not None:
+        return f"{name}: compiled by Numba as it is written\n  no graph: {fallback.reason}"
+    return f"{name}: dynamic mode\n  {fallback.reason}\n  not under Numba: {fallback.refusal}"
 
 
 def _run(found: Specialisation, arguments: Arguments) -> Any:

@@ -63,7 +63,7 @@ def rewritten(function: FunctionType, runtime: Runtime) -> FunctionType | None:
 def _rewritten_code(code: CodeType) -> CodeType | None:
     if code.co_flags & _NOT_REWRITTEN or RUNTIME in code.co_freevars:
         return None
-    tree = _source_tree(code)
+    tree = source_tree(code)
     if tree is None:
         return None
     changed = _Rewriter(code, tree).run()
@@ -85,7 +85,7 @@ def _parameters(names: list[str]) -> ast.arguments:
     return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
 
 
-def _source_tree(code: CodeType) -> FunctionNode | None:
+def source_tree(code: CodeType) -> FunctionNode | None:
     """The syntax of the function a code object was compiled from."""
     lines = linecache.getlines(code.co_filename)
     if not lines:

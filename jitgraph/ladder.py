@@ -1,0 +1,138 @@
+"""What becomes of a function that no graph can hold: it runs under Numba as it is written, or else
+as plain Python.
+
+Numba is asked for functions with loops, where it pays.  Its first result and what it leaves in the
+arguments are compared with plain Python's; only if they agree it is used from then on.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from .capture.surroundings import Fixture, Place
+from .capture.syntax import source_tree
+from .tree import flatten
+
+CLOSE = 1e-6  # relative difference that another order of operations may make
+
+
+@dataclass(frozen=True)
+class Numba:
+    """A function under Numba, found to agree with Python.
+
+    scalars: for each leaf of the result, the NumPy scalar type it has in Python.
+    """
+
+    call: Callable[..., Any]
+    scalars: tuple[type | None, ...]
+    fixtures: tuple[Fixture, ...]
+
+    def holds(self) -> bool:
+        return all(fixture.holds() for fixture in self.fixtures)
+
+    def __call__(self, *args: Any) -> Any:
+        leaves, tree = flatten(self.call(*args))
+        typed = [
+            v if kind is None else kind(v) for v, kind in zip(leaves, self.scalars, strict=True)
+        ]
+        return tree.unflatten(typed)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A call that was made in Python, with the Numba version of the function if it agreed."""
+
+    result: Any
+    numba: Numba | None
+    refusal: str  # why there is none
+
+
+def attempt(function: Callable[..., Any], args: Sequence[Any]) -> Attempt:
+    """Call a function in Python, and find out whether Numba gives the same."""
+    scope = _scope(function) if isinstance(function, FunctionType) else "it is no Python function"
+    if isinstance(scope, str):
+        return Attempt(function(*args), None, scope)
+    assert isinstance(function, FunctionType)
+    from jitgraph_codegen.numba_function import NotCompilableError, compiled
+
+    given = [copy.deepcopy(a) if isinstance(a, np.ndarray) else a for a in args]
+    result = function(*args)
+    call = compiled(function, scope.helpers)
+    try:
+        found = call(*given)
+    except NotCompilableError as error:
+        return Attempt(result, None, f"Numba: {error}")
+    except Exception as error:
+        return Attempt(result, None, f"Numba raised {type(error).__name__}: {error}")
+    scalars = _agreeing((result, tuple(args)), (found, tuple(given)))
+    if scalars is None:
+        return Attempt(result, None, "Numba's result differs from Python's")
+    count = len(flatten(result)[0])
+    return Attempt(result, Numba(call, scalars[:count], tuple(scope.fixtures)), "")
+
+
+@dataclass
+class _Scope:
+    helpers: set[FunctionType]
+    fixtures: list[Fixture]
+
+
+def _scope(function: FunctionType) -> _Scope | str:
+    """The helpers and numbers a function refers to; or why Numba is not asked."""
+    tree = source_tree(function.__code__)
+    loops = (ast.For, ast.While, ast.ListComp, ast.GeneratorExp)
+    if tree is None or not any(isinstance(node, loops) for node in ast.walk(tree)):
+        return "it has no loops"
+    scope, waiting = _Scope(set(), []), [function]
+    while waiting:
+        current = waiting.pop()
+        if current in scope.helpers:
+            continue
+        scope.helpers.add(current)
+        for place in _places(current):
+            value = place.read()
+            if isinstance(value, FunctionType):
+                if value.__module__.split(".")[0] not in ("numpy", "math"):
+                    waiting.append(value)
+            elif isinstance(value, (bool, int, float, complex, str, np.generic)):
+                scope.fixtures.append(Fixture(place, value))
+            elif not isinstance(value, (ModuleType, type, BuiltinFunctionType, np.ufunc)):
+                return f"Numba would keep {place.name!r} as it is now"
+    return scope
+
+
+def _places(function: FunctionType) -> list[Place]:
+    code, names = function.__code__, function.__globals__
+    found = [Place(names, n) for n in code.co_names if n in names]
+    cells = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    return found + [Place(cell, name) for name, cell in cells]
+
+
+def _agreeing(python: Any, numba: Any) -> tuple[type | None, ...] | None:
+    """The scalar types of Python's leaves if both agree in structure, dtypes and values."""
+    expected, tree = flatten(python)
+    found, other = flatten(numba)
+    if tree != other:
+        return None
+    kinds: list[type | None] = []
+    for want, have in zip(expected, found, strict=True):
+        kind = type(want) if isinstance(want, np.generic) else None
+        have = have if kind is None else kind(have)
+        if type(want) is not type(have):
+            return None
+        if isinstance(want, (np.ndarray, np.generic, int, float, complex)):
+            if np.asarray(want).dtype != np.asarray(have).dtype or np.shape(want) != np.shape(have):
+                return None
+            if not np.allclose(want, have, rtol=CLOSE, atol=0, equal_nan=True):
+                return None
+        elif want != have:
+            return None
+        kinds.append(kind)
+    return tuple(kinds)

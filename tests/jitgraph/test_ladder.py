@@ -1,0 +1,104 @@
+"""What no graph can hold: under Numba as it is written, or as plain Python; never silently."""
+
+import numpy as np
+import pytest
+
+import jitgraph
+from support import assert_same
+
+
+def relax(x, tolerance):
+    steps = 0
+    while np.abs(x[1:-1] - 0.5 * (x[:-2] + x[2:])).max() > tolerance:
+        for i in range(1, x.shape[0] - 1):
+            x[i] = 0.5 * (x[i - 1] + x[i + 1])
+        steps += 1
+    return steps
+
+
+def clipped(v):
+    return v if v < 1.0 else 1.0
+
+
+def running(x):
+    total = 0.0
+    out = np.empty_like(x)
+    for i in range(x.shape[0]):
+        total = clipped(total + x[i]) if x[i] > 0 else 0.0
+        out[i] = total
+    return out, total
+
+
+def joined(x):
+    text = ""
+    for value in x:
+        if value > 0:
+            text += "+"
+    return text
+
+
+FACTOR = 2.0
+
+
+def scaled(x):
+    total = 0.0
+    for value in x:
+        if value > 0:
+            total += value * FACTOR
+    return total
+
+
+def agree(function, *args) -> jitgraph.CompiledFunction:
+    compiled = jitgraph.compile(function)
+    for _ in range(3):
+        mine, numpys = ([a.copy() if isinstance(a, np.ndarray) else a for a in args] for _ in "ab")
+        got, want = compiled(*mine), function(*numpys)
+        many = isinstance(want, tuple)
+        for g, w in zip(got if many else [got], want if many else [want], strict=True):
+            assert type(g) is type(w)
+            np.testing.assert_allclose(g, w, rtol=1e-12)
+        for a, b in zip(mine, numpys, strict=True):
+            assert_same(a, b)
+    return compiled
+
+
+@pytest.mark.parametrize(
+    ("function", "args"),
+    [(relax, (np.linspace(0, 1, 9) ** 2, 1e-3)), (running, (np.array([0.4, 0.9, -1.0, 0.2]),))],
+)
+def test_loops_run_under_numba(function, args) -> None:
+    text = agree(function, *args).explain(*args)
+    assert "Numba as it is written" in text and "test_ladder.py" in text
+
+
+def test_numba_is_not_used_for_what_it_cannot_do() -> None:
+    f = jitgraph.compile(joined)
+    x = np.array([1.0, -1.0, 2.0])
+    assert f(x) == f(x) == "++"
+    assert f.explain(x).startswith("joined: ")
+
+
+def test_numbers_it_depends_on_are_watched(monkeypatch) -> None:
+    f = agree(scaled, np.array([1.0, -2.0, 3.0]))
+    monkeypatch.setitem(scaled.__globals__, "FACTOR", 10.0)
+    assert f(np.array([1.0, -2.0, 3.0])) == 40.0
+
+
+def test_indices_are_checked() -> None:
+    def last(x, n):
+        for i in range(n):
+            if x[i] < 0:
+                return x[i]
+        return x[n]
+
+    f = jitgraph.compile(last)
+    x = np.array([1.0, 2.0, -3.0, 4.0])
+    assert f(x, 4) == -3
+    with pytest.raises(IndexError):
+        f(np.ones(4), 4)
+
+
+def test_rungs_can_be_seen_as_they_happen(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("JITGRAPH_LOG", "fallbacks")
+    jitgraph.compile(running)(np.ones(3))
+    assert "running runs in Numba as it is written" in capsys.readouterr().err
