@@ -5,7 +5,7 @@ machine code; Tensors run the same operations one by one and record a dynamic gr
 """
 
 from . import functions as _functions
-from .compile import CacheInfo, CompiledFunction, compile
+from .compile import CacheInfo, CompiledFunction, RecompileWarning, compile
 from .creation import (
     arange,
     eye,
@@ -37,8 +37,8 @@ from .version import __version__
 
 __all__ = [
     "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CompiledFunction", "DTypeError",
-    "GradientError", "Graph", "GraphError", "JitgraphError", "ShapeError", "Tensor",
-    "__version__", "arange",
+    "GradientError", "Graph", "GraphError", "JitgraphError", "RecompileWarning", "ShapeError",
+    "Tensor", "__version__", "arange",
     "compile", "eye", "from_numpy", "full", "linspace", "manual_seed", "no_grad", "ones", "parse",
     "rand", "randint", "randn", "tensor", "zeros", *_functions.__all__,
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from jitgraph_codegen.cpu_printer import print_kernel
 from jitgraph_codegen.program import ProgramSource
 from jitgraph_codegen.source import KernelSource
 
+from . import config
 from .errors import CaptureError
 from .fuse import WRITES, Group, memory_of, partition
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
@@ -49,6 +50,13 @@ def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
     on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
     plan = schedule(partition(graph), in_place=on_cpu)
     known = {n: layouts.get(str(n.attrs["name"]), "C") if on_cpu else "C" for n in graph.inputs}
+    for refusal in plan.refusals if config.logs("fusion") else ():
+        producer, consumer = refusal.producer, refusal.consumer
+        config.log(
+            "fusion",
+            f"{producer.op.name} ({producer.where}) is not computed with {consumer.op.name} "
+            f"({consumer.where}): {refusal.reason}",
+        )
     kernels: dict[Group, Lowered] = {}
     for step in plan.steps:
         for made in [step] if isinstance(step, Node) else step.outputs:

@@ -25,9 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--output", type=Path, default=Path("jitgraph-demo.png"), help="where the plot goes"
     )
     bench = commands.add_parser("bench", help="time jitgraph against NumPy and installed peers")
-    bench.add_argument("workloads", nargs="*", help="names; all of them unless given")
+    bench.add_argument("workloads", nargs="*", help="their names; all of them unless given")
     bench.add_argument("--peers", help="comma-separated; all installed ones unless given")
     bench.add_argument("--rounds", type=int, default=5)
+    bench.add_argument(
+        "--programs", action="store_true", help="whole NumPy programs against NumPy instead"
+    )
+    bench.add_argument("--scale", type=float, default=1.0, help="size of the programs' arrays")
     bench.add_argument("--markdown", type=Path, help="write the table to this file as well")
     cache = commands.add_parser("cache", help="show or clear the machine code kept on disk")
     cache.add_argument("action", choices=["info", "clear"])
@@ -48,11 +52,14 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
+    module = "benchmarks.program_table" if options.programs else "benchmarks.harness"
     try:
-        harness = importlib.import_module("benchmarks.harness")
+        harness = importlib.import_module(module)
     except ModuleNotFoundError:
         print("jitgraph bench runs from the project's folder, where benchmarks/ lies")
         return 2
+    if options.programs:
+        return int(harness.main(options.workloads, options.scale, options.markdown))
     peers = options.peers.split(",") if options.peers else None
     return int(harness.main(options.workloads, peers, options.rounds, options.markdown))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -30,6 +31,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _FIXED = (str, bytes, int, float, complex, np.generic, np.ndarray, np.dtype, SymbolicInt)
 _PLAIN = (np.ndarray, Tensor, float, int)
+
+
+MOST_VERSIONS = 8  # of one signature
+
+
+class RecompileWarning(UserWarning):
+    """A function is compiled again and again because a value changes that it depends on."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,8 @@ class CompiledFunction:
             fallback = Fallback(reason, attempted.numba, attempted.refusal)
             rung = "dynamic mode" if fallback.numba is None else "Numba as it is written"
             config.log("fallbacks", f"{self.__name__} runs in {rung}: {reason}")
-        self._cache[bound.tree, arguments.entries] = fallback
+        if not isinstance(self._cache.get((bound.tree, arguments.entries)), list):
+            self._cache[bound.tree, arguments.entries] = fallback
         return result
 
     def _fallen(self, fallback: Fallback, args: Any, kwargs: Any) -> Any:
@@ -197,6 +206,9 @@ class CompiledFunction:
 
     def _specialise(self, bound: _Bound, arguments: Arguments) -> Specialisation:
         """Capture, compile, and only then keep: a call that fails leaves nothing behind."""
+        known = self._cache.get((bound.tree, arguments.entries))
+        if isinstance(known, list) and len(known) == MOST_VERSIONS:
+            raise CaptureError(self._too_many(known))
         specialisation = self._capture(bound, arguments)
         specialisation.forward  # noqa: B018 - compiles
         known = self._cache.setdefault((bound.tree, arguments.entries), [])
@@ -210,11 +222,24 @@ class CompiledFunction:
         self._captures += 1
         return specialisation
 
+    def _too_many(self, known: list[Specialisation]) -> str:
+        """Warn that a value keeps changing that each version was compiled for; the reason to stop
+        compiling.
+        """
+        varying = sorted({name for version in known for name in version.compiled_in})
+        what = f"the values of {', '.join(varying)}" if varying else "what they depend on"
+        reason = (
+            f"{self.__name__} was compiled {len(known)} times, for {what}; it is not compiled "
+            "again for such arguments. Keep them the same, or let the function not depend on them"
+        )
+        warnings.warn(reason, RecompileWarning, stacklevel=5)
+        return reason
+
     def _capture(self, bound: _Bound, arguments: Arguments) -> Specialisation:
         from .capture import TRACERS, captured_through  # `import jitgraph` is to be quick
 
         env = ShapeEnv()
-        inputs, fixed = self._inputs(bound, arguments, env)
+        inputs, fixed, origins = self._inputs(bound, arguments, env)
         results: list[int | Fixed] = []
         trees: list[Tree] = []
 
@@ -258,31 +283,38 @@ class CompiledFunction:
         }
         return Specialisation(
             captured, layouts, self._options, trees[0], tuple(results),
-            wanted if _is_differentiable(captured, wanted) else (), _entries(captured),
+            wanted if _is_differentiable(captured, wanted) else (), _entries(captured), origins,
         )  # fmt: skip
 
     def _inputs(
         self, bound: _Bound, arguments: Arguments, env: ShapeEnv
-    ) -> tuple[list[Argument], list[Any]]:
-        """The graph's inputs, and for each leaf what the function is given: `_TRACED` for those."""
+    ) -> tuple[list[Argument], list[Any], dict[str, str]]:
+        """The graph's inputs; for each leaf what the function is given, `_TRACED` for those; and
+        what each size stands for.
+        """
         from .capture import Argument
 
         inputs: list[Argument] = []
         fixed: list[Any] = []
+        origins: dict[str, str] = {}
         names = iter(_leaf_names(self._signature, bound, arguments.entries))
         rest = iter(zip(arguments.arrays, arguments.mutable, strict=True))
         for leaf, entry in zip(bound.leaves, arguments.entries, strict=True):
             if entry == INTEGER:
-                fixed.append(user_int(env.fresh(leaf), env))
+                size = env.fresh(leaf)
+                origins[str(size)] = next(names)
+                fixed.append(user_int(size, env))
             elif is_input(entry):
                 array, mutable = next(rest)
                 spec = array_spec(array, env, is_number(entry))
                 order = "C" if array.flags.c_contiguous else "?"
-                inputs.append(Argument(next(names), spec, array, order, mutable))
+                name = next(names)
+                origins |= {str(d): f"{name}.shape[{k}]" for k, d in enumerate(spec.shape)}
+                inputs.append(Argument(name, spec, array, order, mutable))
                 fixed.append(_TRACED)
             else:
                 fixed.append(leaf)
-        return inputs, fixed
+        return inputs, fixed, origins
 
     def _traced(
         self,
@@ -322,8 +354,7 @@ class CompiledFunction:
         """The generated Python: each kernel as a module, and the driver that calls them."""
         found = self._inspected(args, kwargs)
         graph = found.differentiated.forward if found.wanted else found.graph
-        source = found.source(graph, found.layouts)
-        return "\n\n".join([k.module for k in source.kernels] + [source.driver])
+        return found.source(graph, found.layouts).text
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """What is compiled into which kernel, what was not fused and why; or why nothing was
@@ -470,7 +501,7 @@ def _leaf_names(signature: inspect.Signature, bound: _Bound, entries: Sequence[A
             names += (
                 [str(name)] if tree is LEAF or count == 1 else [f"{name}_{k}" for k in range(count)]
             )
-    return [n for n, entry in zip(names, entries, strict=True) if is_input(entry)]
+    return [n for n, e in zip(names, entries, strict=True) if is_input(e) or e == INTEGER]
 
 
 def _count(tree: Tree) -> int:

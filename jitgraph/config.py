@@ -1,9 +1,9 @@
 """Settings from the environment.
 
-JITGRAPH_LOG=fallbacks,recompiles,source   print these events to standard error as they happen
-JITGRAPH_CACHE_DIR                         where machine code is kept (default: the user's cache
-folder) JITGRAPH_NUM_THREADS                       threads of parallel kernels (default: the cores
-there are)
+JITGRAPH_LOG           print events to standard error as they happen: fallbacks, recompiles, fusion,
+                       cache, source; several with commas between
+JITGRAPH_CACHE_DIR     where machine code is kept (default: the user's cache folder)
+JITGRAPH_NUM_THREADS   threads of parallel kernels (default: the cores there are)
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 import sys
 
-TOPICS = frozenset(("fallbacks", "recompiles", "source"))
+
+def logs(topic: str) -> bool:
+    """Whether a topic is listed in `JITGRAPH_LOG`."""
+    listed = os.environ.get("JITGRAPH_LOG", "")
+    return bool(listed) and topic in {t.strip() for t in listed.split(",")}
 
 
 def log(topic: str, message: str) -> None:
     """Print an event if its topic is listed in `JITGRAPH_LOG`."""
-    listed = os.environ.get("JITGRAPH_LOG", "")
-    if listed and topic in {t.strip() for t in listed.split(",")}:
+    if logs(topic):
         print(f"jitgraph {topic}: {message}", file=sys.stderr)

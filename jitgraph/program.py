@@ -14,13 +14,14 @@ from jitgraph_codegen import program as runtime
 from jitgraph_codegen import store
 from jitgraph_codegen.source import KernelSource
 
+from . import config
 from .errors import GradientError
 from .graph import INPUT, Graph, Node
 from .ops import TABLE
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
 from .rewrite import simplify
-from .symbolic import Guard, SymbolicInt, evaluate, is_known_before
+from .symbolic import Guard, SymbolicInt, evaluate, is_known_before, symbols
 from .tensor import Tensor, record
 from .tree import Tree
 
@@ -58,6 +59,17 @@ class Specialisation:
     results: tuple[int | Fixed, ...]
     wanted: tuple[int, ...]
     lifted_entries: tuple[Any, ...]
+    origins: Mapping[str, str]  # what in the arguments a size is, as in "x.shape[0]"
+
+    @property
+    def compiled_in(self) -> set[str]:
+        """The sizes and numbers of the arguments that this version was compiled for."""
+        settled = [g.dim for g in self.captured.graph.guards if g.relation == "=="]
+        values = [dim for dim in settled if len(symbols(dim)) == 1]
+        fixtures = {f"{f.place.name}" for f in self.captured.fixtures}
+        return {self.origins.get(n, n) for dim in values for n in symbols(dim)} | (
+            set() if values else fixtures
+        )
 
     @cached_property
     def graph(self) -> Graph:
@@ -103,9 +115,18 @@ class Specialisation:
             from jitgraph_codegen.cuda_compile import launcher as on_device
 
             launcher = on_device
+        config.log("source", source.text)
         operations = _library_operations()
         operations |= {f"host{k}": call for k, call in enumerate(self.captured.hosts)}
-        return runtime.load(source, operations, self.options.parallel, launcher)
+        before = runtime.counters.compiled, runtime.counters.loaded
+        program = runtime.load(source, operations, self.options.parallel, launcher)
+        compiled, loaded = runtime.counters.compiled, runtime.counters.loaded
+        config.log(
+            "cache",
+            f"{graph.name}: of {len(source.kernels)} kernels {compiled - before[0]} were compiled "
+            f"and {loaded - before[1]} came from {store.folder()}",
+        )
+        return program
 
     @cached_property
     def _returned(self) -> tuple[Callable[[Any], Any], ...]:

@@ -15,7 +15,7 @@ def run(a, b):
     r = b - a @ x
     p = r.copy()
     rr = r @ r
-    for _ in range(6):
+    for _ in range(3):
         ap = a @ p
         alpha = rr / (p @ ap)
         x += alpha * p

@@ -43,6 +43,11 @@ class ProgramSource:
     driver: str
     kernels: tuple[KernelSource, ...]
 
+    @property
+    def text(self) -> str:
+        """Each kernel as a module, and the driver that calls them."""
+        return "\n\n".join([*[k.module for k in self.kernels], self.driver])
+
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
 

@@ -91,6 +91,32 @@ def test_numbers_are_arguments_where_only_arithmetic_needs_them(pair) -> None:
         jitgraph.compile(lambda x, n: x + n)(np.ones(3, "u1"), 300)
 
 
+def test_a_value_that_keeps_changing_is_named() -> None:
+    @jitgraph.compile
+    def repeated(x, count):
+        for _ in range(count):
+            x = x + 1
+        return x
+
+    x = np.zeros(3)
+    for count in range(2, 10):
+        assert repeated(x, count)[0] == count
+    assert repeated.cache_info().captures == 8
+    with pytest.warns(jitgraph.RecompileWarning, match="the values of count"):
+        assert repeated(x, 10)[0] == 10
+    assert repeated(x, 5)[0] == 5 and repeated.cache_info().captures == 8
+
+
+def test_events_are_logged(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("JITGRAPH_LOG", "fusion,cache,source,recompiles")
+    f = jitgraph.compile(lambda x: (x / x.sum(), x.shape[0] > 3))
+    f(np.ones(3))
+    f(np.ones(4))
+    text = capsys.readouterr().err
+    for expected in ("fusion: sum", "of 2 kernels", "def program(", "recompiles: <lambda>"):
+        assert expected in text
+
+
 def test_static_argnames(pair) -> None:
     f = jitgraph.compile(
         lambda x, mode, scale: x * scale if mode == "up" else x, static_argnames="scale"
