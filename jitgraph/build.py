@@ -174,7 +174,7 @@ class _Builder:
 
     def _host_result(self, node: Node) -> None:
         """An array that a host call gave: checked, and its sizes given their names."""
-        position, shape, dtype, _ = node.attrs.values()
+        position, shape, dtype, *_ = node.attrs.values()
         source, name = self.names[node.inputs[0]], self._named(node)
         self._emit(f'{name} = asarray({source}[{position}], order="C")')
         expected = f"{name}.dtype == {dtype.name} and {name}.ndim == {len(shape)}"

@@ -25,7 +25,7 @@ from .tree import LEAF, Tree, flatten
 
 if TYPE_CHECKING:
     from .capture import Argument, Captured, Tracer
-    from .ladder import Numba
+    from .capture.ladder import Numba
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -146,7 +146,7 @@ class CompiledFunction:
             result = self._dynamically(reason, args, kwargs)
             fallback = Fallback(reason, None, "its arguments are more than arrays and numbers")
         else:
-            from .ladder import attempt
+            from .capture.ladder import attempt
 
             self._fallbacks += 1
             attempted = attempt(self._function, args)

@@ -180,7 +180,8 @@ class Specialisation:
 def _handed_out(node: Node) -> Callable[[Any], Any]:
     if node.spec.weak:
         return lambda value: value.item()
-    if node.spec.ndim or node.op is INPUT or node.op.name in _ARRAYS_OF_NO_AXES:
+    array = node.op is INPUT or node.op.name in _ARRAYS_OF_NO_AXES
+    if node.spec.ndim or array or node.attrs.get("scalar") is False:
         return lambda value: value
     return lambda value: value[()]
 

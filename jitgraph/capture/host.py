@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from jitgraph_codegen.program import DeoptimisedError
 from ..errors import CaptureError
 from ..spec import PYTHON_SCALARS, SUPPORTED
 from ..tree import Tree, flatten
+from .ladder import Numba, attempt
+
+_PLAIN = (np.ndarray, float, int, np.float64, np.float32, np.int64, np.bool_)
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class HostCall:
     reason: str = "a library's function"  # why it is no part of the graph
     mutated: tuple[int, ...] = ()
     result: Tree | None = None
+    numba: Numba | None = None
     aliases: bool = False  # a result is (a view of) one of the arrays given
 
     @property
@@ -60,7 +65,7 @@ class HostCall:
     def probe(self, arrays: Sequence[Any]) -> list[Any]:
         """The first call, on copies: learns the result's structure and what is written to."""
         given = [np.array(a) for a in arrays]
-        value = self._called(given)
+        value = self._tried(given)
         self.mutated = tuple(
             k for k, (g, a) in enumerate(zip(given, arrays, strict=True)) if not _same(g, a)
         )
@@ -78,13 +83,31 @@ class HostCall:
                 )
         return [*leaves, *[given[k] for k in self.mutated]]
 
+    def _tried(self, arrays: Sequence[Any]) -> Any:
+        """The call in Python; from then on under Numba, if that gives the same."""
+        args, kwargs = self._arguments(arrays)
+        plain = not kwargs and all(type(a) in _PLAIN for a in args)
+        if self.pure or not plain or not isinstance(self.function, FunctionType):
+            return self.function(*args, **kwargs)
+        attempted = attempt(self.function, args)
+        if attempted.numba is not None:
+            self.numba = attempted.numba
+            self.reason += "; Numba compiles it as it is written"
+        return attempted.result
+
     def _called(self, arrays: Sequence[Any]) -> Any:
+        args, kwargs = self._arguments(arrays)
+        if self.numba is not None and self.numba.holds():
+            return self.numba(*args)
+        return self.function(*args, **kwargs)
+
+    def _arguments(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         values = [
             _handed_in(arrays[leaf.position], leaf) if isinstance(leaf, Traced) else leaf
             for leaf in self.leaves
         ]
         args, kwargs = self.tree.unflatten(values)
-        return self.function(*args, **kwargs)
+        return args, kwargs
 
 
 def _handed_in(array: Any, place: Traced) -> Any:

@@ -475,6 +475,7 @@ class Trace:
         shape = tuple(d if d < 2 else self.env.fresh(d, known=False) for d in array.shape)
         weak = type(value) in PYTHON_SCALARS
         attrs = {"position": position, "shape": shape, "dtype": array.dtype, "weak": weak}
+        attrs["scalar"] = not isinstance(value, np.ndarray)
         node = Node(HOST_RESULT, (token,), attrs, Spec(shape, array.dtype, weak), where)
         self._values[node] = array
         tracer = self.tracer(self.add(node))

@@ -20,7 +20,9 @@ def _no_eval(*args: Any, **attrs: Any) -> Any:
     raise CaptureError("a host call belongs to the program it was captured in")
 
 
-def _result(values: Any, *, position: int, shape: Shape, dtype: DType, weak: bool) -> Any:
+def _result(
+    values: Any, *, position: int, shape: Shape, dtype: DType, weak: bool, scalar: bool
+) -> Any:
     return np.asarray(values[position])
 
 
@@ -32,5 +34,7 @@ HOST = opaque(
 HOST_RESULT = opaque(
     "host_result",
     _result,
-    lambda token, *, position, shape, dtype, weak: Spec(as_shape(shape), np.dtype(dtype), weak),
+    lambda token, *, position, shape, dtype, weak, scalar: Spec(
+        as_shape(shape), np.dtype(dtype), weak
+    ),
 )

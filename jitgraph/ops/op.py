@@ -124,7 +124,8 @@ def elementwise(
         return ufunc_dtypes(name, ufunc, specs)
 
     def spec(*specs: Spec) -> Spec:
-        return Spec(broadcast(name, [s.shape for s in specs]), dtypes(*specs)[-1])
+        result = dtypes(*specs)[-1]  # NumPy complains of dtypes first
+        return Spec(broadcast(name, [s.shape for s in specs]), result)
 
     op = Op(name, Kind.ELEMENTWISE, ufunc, spec, rules(vjp), loop=loop, loop_dtypes=dtypes)
     UFUNCS[ufunc] = op

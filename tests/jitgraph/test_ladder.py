@@ -71,6 +71,15 @@ def test_loops_run_under_numba(function, args) -> None:
     assert "Numba as it is written" in text and "test_ladder.py" in text
 
 
+def test_a_helper_with_loops_runs_under_numba_in_the_middle_of_a_graph() -> None:
+    def function(x):
+        out, total = running(np.abs(x) * 0.3)
+        return out * 2 + total
+
+    text = agree(function, np.array([0.4, 0.9, -1.0, 0.2])).explain(np.ones(4))
+    assert "static graph" in text and "running" in text and "Numba compiles it" in text
+
+
 def test_numba_is_not_used_for_what_it_cannot_do() -> None:
     f = jitgraph.compile(joined)
     x = np.array([1.0, -1.0, 2.0])

@@ -205,6 +205,46 @@ HOSTED = {
 }
 
 
+NUMPY = {
+    "rearranging": lambda x: (np.roll(x, 2), np.pad(x, 1), np.pad(x, (1, 2), mode="edge"),
+                              np.repeat(x, 2), np.tile(x, 3), np.flipud(x), np.rot90(x[None])),
+    "put": lambda x: (np.put(x, [0, 2], [5.0, 6.0]), x * 2)[1],
+    "take": lambda x: (np.take(x, [1, 2]), np.take_along_axis(x, np.argsort(x), axis=0)),
+    "positions": lambda x: (np.flatnonzero(x > 0), np.argwhere(x > 0), np.argpartition(x, 2)[2]),
+    "sets": lambda x: (np.unique(np.sign(x), return_counts=True)[1], np.isin(x, x[:2])),
+    "counts": lambda x: (np.bincount(np.arange(6) % 3), np.digitize(x, np.array([0.0, 1.0]))),
+    "scans": lambda x: (np.cumsum(x), np.cumprod(x), np.add.accumulate(x), np.diff(x, n=2)),
+    "outer": lambda x: (np.outer(x, x), np.kron(x[:2], x), np.multiply.outer(x, x[:2])),
+    "matrix": lambda x: (np.trace(np.outer(x, x)), np.diagonal(np.outer(x, x)), np.diag(x),
+                         np.cross(x[:3], x[3:] + 1), np.inner(x, x), np.vdot(x, x)),
+    "signal": lambda x: (np.convolve(x, np.array([1.0, 0.5])), np.correlate(x, x), np.gradient(x)),
+    "statistics": lambda x: (np.percentile(x, 30), np.quantile(x, [0.2, 0.8]), np.median(x),
+                             np.average(x, weights=np.abs(x)), np.ptp(x), np.cov(x, x * 2),
+                             np.corrcoef(x, x**2)),
+    "nan": lambda x: (np.nansum(x), np.nanmean(x), np.nanmax(x), np.nanargmin(x), np.nanstd(x)),
+    "bits": lambda x: (np.arange(6) << 2, np.arange(6) ^ 3, ~np.arange(6), np.arange(6) & 5),
+    "integers": lambda x: (np.arange(-3, 3) // np.arange(6), np.arange(-3, 3) % 4,
+                           7 // np.arange(6)),
+    "linalg": lambda x: (np.linalg.norm(x), np.linalg.det(np.outer(x, x) + np.eye(6)),
+                         np.linalg.qr(np.outer(x, x) + np.eye(6))[1], np.linalg.matrix_power(
+                             np.outer(x, x), 2)),
+    "fft": lambda x: (np.fft.fft(x), np.fft.rfft(x) * 2, np.fft.ifft(np.fft.fft(x)).real),
+    "joining": lambda x: (np.column_stack([x, x]), np.dstack([x, x]), np.append(x, x[:1]),
+                          np.split(x, 2)[1] * 2, np.atleast_2d(x), np.block([x, x])),
+    "select": lambda x: (np.select([x > 1, x > 0], [x, x * 2], 9.0), np.choose(
+        np.array([0, 1]), [x[:2], x[2:4]]), np.piecewise(x, [x > 0], [1.0, -1.0])),
+    "close": lambda x: (np.isclose(x, x + 1e-12), np.allclose(x, x), np.array_equal(x, x)),
+    "apply": lambda x: (np.apply_along_axis(np.sum, 0, x), np.vectorize(lambda v: v * 2)(x)),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.parametrize("name", NUMPY)
+def test_the_rest_of_numpy(name: str) -> None:
+    x = np.array([0.3, -1.2, 2.0, 0.1, -0.4, 1.7])
+    agree(NUMPY[name], x, ulps=4096)
+
+
 @pytest.mark.parametrize("name", HOSTED)
 def test_libraries_are_called_in_the_middle(name: str) -> None:
     agree(HOSTED[name], np.array([0.3, -1.2, 2.0, 0.1, -0.4, 1.7]), ulps=256)

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from .capture.surroundings import Fixture, Place
-from .capture.syntax import source_tree
-from .tree import flatten
+from ..tree import flatten
+from .surroundings import Fixture, Place
+from .syntax import source_tree
 
 CLOSE = 1e-6  # relative difference that another order of operations may make
 
