@@ -20,7 +20,7 @@ from .graph import INPUT, Graph, Node
 from .ops import TABLE
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
-from .rewrite import simplify
+from .rewrite import share_final_values, simplify
 from .symbolic import Guard, SymbolicInt, evaluate, is_known_before, symbols
 from .tensor import Tensor, record
 from .tree import Tree
@@ -74,7 +74,7 @@ class Specialisation:
     @cached_property
     def graph(self) -> Graph:
         """The graph after simplification."""
-        return simplify(self.captured.graph)
+        return share_final_values(simplify(self.captured.graph))
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:

@@ -46,6 +46,59 @@ def simplify(graph: Graph) -> Graph:
     )  # fmt: skip
 
 
+def share_final_values(graph: Graph) -> Graph:
+    """Let those who read the new value of an argument read it from the argument, once it is there,
+    so that it need not exist twice.
+    """
+    replace: dict[Node, Node] = {}
+    outputs = {_memory(o) for o in graph.outputs}
+    users = graph.users()
+    for argument, final in graph.writes:
+        if final.op is not views.UPDATE or final.inputs[0] is not argument:
+            continue
+        value = final.inputs[1]
+        others = [user for user in users.get(value, []) if user is not final]
+        reads_old = any(argument in map(_memory, user.inputs) for user in others)
+        whole = value.spec.shape == argument.spec.shape and value.kind is Kind.ELEMENTWISE
+        if others and whole and value not in outputs and not reads_old:
+            replace[value] = final
+    if not replace:
+        return graph
+    return _with_values_replaced(graph, replace)
+
+
+def _with_values_replaced(graph: Graph, replace: dict[Node, Node]) -> Graph:
+    made: dict[Node, Node] = {i: i for i in graph.inputs}
+    finals = set(replace.values())
+
+    def rebuilt(start: Node) -> None:
+        stack = [start]
+        while stack:
+            node = stack[-1]
+            if node in made:
+                stack.pop()
+                continue
+            inputs = [i if node in finals else replace.get(i, i) for i in node.inputs]
+            missing = [i for i in inputs if i not in made]
+            if missing:
+                stack.extend(missing)
+                continue
+            made[node] = Node(
+                node.op, tuple(made[i] for i in inputs), node.attrs, node.spec, node.where
+            )
+            order.append(made[node])
+            stack.pop()
+
+    order: list[Node] = []
+    for node in (*graph.nodes, *graph.needed):
+        rebuilt(node)
+    return Graph(
+        graph.name, graph.inputs, tuple(order), tuple(made[o] for o in graph.outputs),
+        graph.guards, tuple((i, made[v]) for i, v in graph.writes),
+        tuple(made[e] for e in graph.effects),
+    )  # fmt: skip
+
+
 def _memory(node: Node) -> Node:
     """The value whose elements a chain of views shows."""
     while not node.op.fresh:

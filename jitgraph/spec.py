@@ -114,17 +114,20 @@ dims = Dims()
 def broadcast(name: str, shapes: Sequence[Shape]) -> Shape:
     """NumPy's broadcasting; `ShapeError` names the operation and both shapes."""
     ndim = max((len(shape) for shape in shapes), default=0)
-    result: list[Dim] = [1] * ndim
+    result: list[Dim | None] = [None] * ndim
     for shape in shapes:
         for axis, dim in enumerate(shape, start=ndim - len(shape)):
-            if dim == result[axis] or dims.same(dim, 1):
-                continue
-            if dims.same(result[axis], 1):
+            known = result[axis]
+            if known is None:
                 result[axis] = dim
-            elif not dims.same(result[axis], dim):
+            elif dim == known or dims.same(dim, 1):
+                continue
+            elif dims.same(known, 1):
+                result[axis] = dim
+            elif not dims.same(known, dim):
                 listed = " and ".join(dims.shown(s) for s in shapes)
                 raise ShapeError(f"{name}: shapes {listed} do not broadcast")
-    return tuple(result)
+    return tuple(1 if d is None else d for d in result)
 
 
 def normalize_axis(name: str, axis: Any, ndim: int) -> int:
