@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph_codegen.cpu_printer import print_kernel
+from jitgraph_codegen.native import Make, NativeProgram, Run, Step
 from jitgraph_codegen.program import ProgramSource
 from jitgraph_codegen.source import KernelSource
 
@@ -22,7 +23,7 @@ from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
 from .ops.host import HOST, HOST_RESULT
-from .ops.views import RESHAPE, UPDATE
+from .ops.views import FULL, RESHAPE, UPDATE
 from .options import Options
 from .schedule import Plan, schedule
 from .symbolic import Size, add, is_known_before, mul, symbols
@@ -76,6 +77,8 @@ class _Builder:
         self.graph, self.options, self.sizes = graph, options, sizes
         self.staged = stage(graph, layouts, options)
         self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
+        self.parameters = dict(self.names)
+        self.native: list[Step] | None = []  # None once a step is no kernel
         self.lines: list[str] = []
         self.counter = 0
         self.bound = set(sizes)  # names of sizes that are known so far
@@ -93,7 +96,22 @@ class _Builder:
         head = [f"def program({parameters}):"]
         if self.sizes:
             head.append(f"{INDENT}{_tuple(list(self.sizes))} = sizes")
-        return ProgramSource("\n".join(head + self.lines) + "\n", tuple(self.kernels))
+        text = "\n".join(head + self.lines) + "\n"
+        return ProgramSource(text, tuple(self.kernels), self._native())
+
+    def _native(self) -> NativeProgram | None:
+        """The steps as the entry stub takes them, if all of them are kernels."""
+        if self.native is None or self.waiting or self.options.target != "cpu":
+            return None
+        outputs = self.graph.outputs
+        if any(o.spec.weak or not o.op.fresh or o not in self.names for o in outputs):
+            return None
+        return NativeProgram(
+            tuple(map(str, self.graph.guards)),
+            tuple(self.native),
+            tuple(self.parameters[i] for i, _ in self.graph.writes),
+            tuple(self.names[o] for o in outputs),
+        )
 
     def _emit(self, line: str) -> None:
         self.lines.append(INDENT + line)
@@ -126,6 +144,7 @@ class _Builder:
         return self._array(node)
 
     def _library_call(self, node: Node) -> None:
+        self._note_native(node)
         if node.op is HOST:
             arguments = [self._value(i) for i in node.inputs[: -1 if node.attrs["after"] else None]]
             call = f"host{node.attrs['call']}({', '.join(arguments)})"
@@ -142,6 +161,14 @@ class _Builder:
             if node.kind is not Kind.VIEW or node.op is RESHAPE:
                 call = f'asarray({call}, order="C")'
         self._emit(f"{self._named(node)} = {call}  # {node.where}")
+
+    def _note_native(self, node: Node) -> None:
+        zeros = node.op is FULL and node.inputs[0].op is CONSTANT
+        if self.native is None or not zeros or np.any(node.inputs[0].attrs["value"]):
+            self.native = None
+            return
+        name, dtype = f"t{self.counter}", node.spec.dtype.name
+        self.native.append(Make(name, dtype, tuple(map(str, node.spec.shape)), True))
 
     def _write(self, node: Node) -> None:
         """`t[...] = value` in the memory that held the old elements."""
@@ -160,6 +187,8 @@ class _Builder:
         base = node.inputs[0]
         name = self._array(base)
         plan = self.staged.plan
+        if node in plan.copied or node in plan.saved:
+            self.native = None
         if node in plan.copied:
             self._emit(f'{self._named(node)} = array({name}, order="C")')
             return self.names[node]
@@ -197,6 +226,10 @@ class _Builder:
                 continue
             shape = _literal(node.spec.shape)
             self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
+            if self.native is not None:
+                sizes_of = tuple(map(str, node.spec.shape))
+                made = Make(self.names[node], node.spec.dtype.name, sizes_of, False)
+                self.native.append(made)
         arrays = _tuple([self._array(n) for n in lowered.buffers])
         kernel = lowered.kernel
         sizes = [str(lowered.sizes[s]) for s in kernel.sizes]
@@ -205,6 +238,10 @@ class _Builder:
                 sizes += [f"{self._array(node)}.strides[{k}]" for k in range(len(buffer.shape))]
         work = f"{_product_text(group.domain)}*{_work(group, len(kernel.buffers))}"
         self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {work})")
+        if self.native is not None:
+            names = tuple(self._array(n) for n in lowered.buffers)
+            run = Run(len(self.kernels), names, tuple(sizes), str(lowered.extent), work)
+            self.native.append(run)
         source = self._print(lowered, description(group))
         self.kernels.append(source)
 

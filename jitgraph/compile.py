@@ -24,6 +24,8 @@ from .tensor import Tensor, is_recording
 from .tree import LEAF, Tree, flatten
 
 if TYPE_CHECKING:
+    from jitgraph_codegen.entry_point import EntryPoint
+
     from .capture import Argument, Captured, Tracer
     from .capture.ladder import Numba
 
@@ -34,6 +36,7 @@ _PLAIN = (np.ndarray, Tensor, float, int)
 
 
 MOST_VERSIONS = 8  # of one signature
+NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
 
 
 class RecompileWarning(UserWarning):
@@ -90,10 +93,15 @@ class CompiledFunction:
                 f"static_argnames: {self.__name__} has no parameter {sorted(unknown)[0]!r}"
             )
         self._cache: dict[Any, list[Specialisation] | Fallback] = {}
+        self._entry: EntryPoint | None = None
         self._captures = self._hits = self._fallbacks = 0
         self._counters = runtime.counters
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def _call(self, *args: Any, **kwargs: Any) -> Any:
+        """A call by way of Python; see `_make_native` for the other."""
         if self._mode == "dynamic":
             return self._function(*args, **kwargs)
         try:
@@ -106,6 +114,9 @@ class CompiledFunction:
         found = self._find(bound.tree, arguments)
         if isinstance(found, Specialisation):
             self._hits += 1
+            found.hits += 1
+            if found.hits == NATIVE_FROM:
+                self._make_native(found, bound, arguments)
         elif isinstance(found, Fallback):
             return self._fallen(found, args, kwargs)
         else:
@@ -127,6 +138,34 @@ class CompiledFunction:
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
+
+    def _make_native(self, found: Specialisation, bound: _Bound, arguments: Arguments) -> None:
+        """Let machine code take the calls of a specialisation that is used again and again.
+
+        The object gets a class of its own whose `__call__` is a builtin function; that function
+        hands what it does not take to `_call`.
+        """
+        from jitgraph_codegen.entry import is_supported
+
+        from .native_call import native_call
+
+        if reason := is_supported():
+            found.not_native = reason
+            return
+        call = native_call(found, arguments.entries, bound.tree)
+        code = found.native() if not isinstance(call, str) else None
+        if isinstance(call, str) or code is None:
+            found.not_native = call if isinstance(call, str) else "a step of it is no kernel"
+            return
+        from jitgraph_codegen.entry_point import EntryPoint
+
+        if self._entry is None:
+            self._entry = EntryPoint(self.__name__, self._call)
+        found.not_native = ""
+        self._entry.add(code.program, call.signature, code.kernels, call.held)
+        if type(self) is CompiledFunction:
+            members = {"__call__": self._entry.call, "__slots__": ()}
+            self.__class__ = type("CompiledFunction", (CompiledFunction,), members)
 
     def _dynamically(self, reason: str, args: Any, kwargs: Any) -> Any:
         """One call in plain Python."""
@@ -379,13 +418,15 @@ class CompiledFunction:
         """Counts of this function's captures, and of the process's kernels."""
         programs = sum(len(v) for v in self._cache.values() if isinstance(v, list))
         return CacheInfo(
-            self._captures, self._hits, self._fallbacks, programs,
+            self._captures, self._hits + (self._entry.hits if self._entry else 0),
+            self._fallbacks, programs,
             self._counters.compiled, self._counters.loaded,
         )  # fmt: skip
 
     def cache_clear(self) -> None:
         """Forget this function's programs; machine code on disk stays."""
         self._cache.clear()
+        self.__class__, self._entry = CompiledFunction, None
         self._captures = self._hits = self._fallbacks = 0
 
 

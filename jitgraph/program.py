@@ -12,6 +12,8 @@ import numpy as np
 
 from jitgraph_codegen import program as runtime
 from jitgraph_codegen import store
+from jitgraph_codegen.machine_code import MachineCode
+from jitgraph_codegen.native import NativeProgram
 from jitgraph_codegen.source import KernelSource
 
 from . import config
@@ -44,6 +46,14 @@ class Fixed:
         return self.value
 
 
+@dataclass(frozen=True)
+class NativeCode:
+    """A native program with its kernels in memory."""
+
+    program: NativeProgram
+    kernels: list[MachineCode]
+
+
 @dataclass
 class Specialisation:
     """One captured version of a function.
@@ -60,6 +70,8 @@ class Specialisation:
     wanted: tuple[int, ...]
     lifted_entries: tuple[Any, ...]
     origins: Mapping[str, str]  # what in the arguments a size is, as in "x.shape[0]"
+    hits: int = 0
+    not_native: str | None = None  # why calls go through Python; empty if they do not
 
     @property
     def compiled_in(self) -> set[str]:
@@ -96,6 +108,17 @@ class Specialisation:
     def forward(self) -> Callable[..., tuple[Any, ...]]:
         graph = self.differentiated.forward if self.wanted else self.graph
         return self._load(graph, self.layouts)
+
+    def stays_array(self, position: int) -> bool:
+        """Whether a result of no axes is handed out as an array, not as a scalar."""
+        return _stays_array(self.captured.graph.outputs[position])
+
+    def native(self) -> NativeCode | None:
+        """The program for the entry stub, if all its steps are machine code."""
+        source = self.source(self.graph, self.layouts)
+        if source.native is None or self.options.target != "cpu":
+            return None
+        return NativeCode(source.native, [runtime.machine_code(k) for k in source.kernels])
 
     @cached_property
     def backward(self) -> Callable[..., tuple[Any, ...]]:
@@ -180,10 +203,14 @@ class Specialisation:
 def _handed_out(node: Node) -> Callable[[Any], Any]:
     if node.spec.weak:
         return lambda value: value.item()
-    array = node.op is INPUT or node.op.name in _ARRAYS_OF_NO_AXES
-    if node.spec.ndim or array or node.attrs.get("scalar") is False:
+    if node.spec.ndim or _stays_array(node):
         return lambda value: value
     return lambda value: value[()]
+
+
+def _stays_array(node: Node) -> bool:
+    array = node.op is INPUT or node.op.name in _ARRAYS_OF_NO_AXES
+    return array or node.attrs.get("scalar") is False
 
 
 _ARRAYS_OF_NO_AXES = frozenset(

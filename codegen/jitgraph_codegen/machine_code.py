@@ -6,6 +6,7 @@ A loaded kernel owns its code; when it is dropped the code is freed.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -51,19 +52,40 @@ def machine_name() -> str:
     return f"{llvm.get_host_cpu_name()} {features} {version} {triple}"
 
 
-class MachineCode:
-    """Loaded object code with its entry point `entry(buffers, sizes, lo, hi)`."""
+class LinkedCode:
+    """Object code in memory, linked to addresses by name; freed when it is dropped."""
 
-    def __init__(self, object_code: bytes, symbol: str) -> None:
+    def __init__(self, data: bytes, symbol: str, names: Mapping[str, int]) -> None:
         import llvmlite.binding as llvm
 
         jit = _jit()
-        library = llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+        library = llvm.JITLibraryBuilder().add_object_img(data).add_current_process()
         library.export_symbol(symbol)
-        address = ctypes.cast(_unexpected, ctypes.c_void_p).value
-        for name in _NEVER_CALLED:
+        for name, address in names.items():
             library.import_symbol(name, address)
         jit.loaded += 1
-        self._tracker = library.link(jit.session, f"kernel_{jit.loaded}")
+        self._tracker = library.link(jit.session, f"code_{jit.loaded}")
         self.address: int = self._tracker[symbol]
+
+
+class MachineCode(LinkedCode):
+    """A kernel with its entry point `entry(buffers, sizes, lo, hi)`."""
+
+    def __init__(self, data: bytes, symbol: str) -> None:
+        never = ctypes.cast(_unexpected, ctypes.c_void_p).value or 0
+        super().__init__(data, symbol, dict.fromkeys(_NEVER_CALLED, never))
         self.entry: Any = _ENTRY(self.address)
+
+
+def object_code(text: str) -> bytes:
+    """LLVM IR compiled for this processor."""
+    import llvmlite.binding as llvm
+
+    _jit()
+    module = llvm.parse_assembly(text)
+    module.verify()
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), opt=2, reloc="pic", codemodel="default"
+    )
+    data: bytes = machine.emit_object(module)
+    return data

@@ -22,6 +22,7 @@ import numpy as np
 
 from . import store
 from .machine_code import MachineCode, machine_name
+from .native import NativeProgram
 from .runtime import LoadedKernel
 from .source import KernelSource
 
@@ -42,6 +43,7 @@ class ProgramSource:
 
     driver: str
     kernels: tuple[KernelSource, ...]
+    native: NativeProgram | None = None  # the same steps for the entry stub, where all are kernels
 
     @property
     def text(self) -> str:
@@ -49,12 +51,19 @@ class ProgramSource:
         return "\n\n".join([*[k.module for k in self.kernels], self.driver])
 
     def to_json(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
+        native = None if self.native is None else self.native.to_json()
+        kernels = [asdict(k) for k in self.kernels]
+        return json.dumps({"driver": self.driver, "kernels": kernels, "native": native}).encode()
 
     @staticmethod
     def from_json(data: bytes) -> ProgramSource:
         fields = json.loads(data)
-        return ProgramSource(fields["driver"], tuple(KernelSource(**k) for k in fields["kernels"]))
+        native = fields["native"]
+        return ProgramSource(
+            fields["driver"],
+            tuple(KernelSource(**k) for k in fields["kernels"]),
+            None if native is None else NativeProgram.from_json(native),
+        )
 
 
 @dataclass

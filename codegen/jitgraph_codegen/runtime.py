@@ -100,6 +100,11 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_pool)
 
 
+def threads() -> int:
+    """How many threads a parallel kernel may use."""
+    return _pool.size
+
+
 class LoadedKernel:
     """A kernel in memory, called with arrays, int64 arguments, its extent and its work, counted in
     additions.

@@ -102,7 +102,7 @@ def clear() -> int:
     """Remove all entries; the number of files removed."""
     removed = 0
     for path in folder().iterdir():
-        if path.suffix in (".kernel", ".program") or path.name.startswith("."):
+        if path.suffix in (".kernel", ".program", ".entry") or path.name.startswith("."):
             with contextlib.suppress(OSError):
                 path.unlink()
                 removed += 1

@@ -1,0 +1,129 @@
+"""A program whose every step is machine code, as data: what the entry stub is made of.
+
+    param  ::= array of a dtype, layout and fixed sizes | Python float | Python int, a size
+    step   ::= an array to make, empty or of zeros | a kernel to run
+    value  ::= name of a parameter or of an array made
+
+Sizes are texts over the names of sizes, as the driver prints them: "s0*s1", "(s0 + 1)//2".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Make:
+    """A new C-contiguous array."""
+
+    name: str
+    dtype: str
+    shape: tuple[str, ...]
+    zeros: bool
+
+
+@dataclass(frozen=True)
+class Run:
+    """A kernel of the program, by number, on arrays by name."""
+
+    kernel: int
+    buffers: tuple[str, ...]
+    sizes: tuple[str, ...]
+    extent: str
+    work: str
+
+
+Step = Make | Run
+
+
+@dataclass(frozen=True)
+class NativeProgram:
+    """guards: conditions on sizes; written: parameters whose arrays change; returned: values."""
+
+    guards: tuple[str, ...]
+    steps: tuple[Step, ...]
+    written: tuple[str, ...]
+    returned: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "guards": self.guards,
+            "steps": [asdict(s) for s in self.steps],
+            "written": self.written,
+            "returned": self.returned,
+        }
+
+    @staticmethod
+    def from_json(fields: dict[str, Any]) -> NativeProgram:
+        steps = [
+            (Run if "kernel" in s else Make)(**{k: _tuple(v) for k, v in s.items()})
+            for s in fields["steps"]
+        ]
+        return NativeProgram(
+            tuple(fields["guards"]), tuple(steps), tuple(fields["written"]),
+            tuple(fields["returned"]),
+        )  # fmt: skip
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class ArrayParam:
+    """name: of the array in steps; sizes: of its axes, names or numbers; scalar: a NumPy scalar."""
+
+    name: str
+    dtype: str
+    sizes: tuple[str | int, ...]
+    contiguous: bool
+    scalar: bool = False
+
+
+@dataclass(frozen=True)
+class FloatParam:
+    name: str
+
+
+@dataclass(frozen=True)
+class IntParam:
+    size: str
+
+
+@dataclass(frozen=True)
+class SameParam:
+    """A value that is compiled in: the very object, held by the stub under this name."""
+
+    held: str
+
+
+@dataclass(frozen=True)
+class Outer:
+    """A parameter from the surroundings, found by the names of held objects: a dict and its key, a
+    cell and no key, or no owner and the object itself.
+    """
+
+    owner: str
+    key: str | None
+    param: ArrayParam | SameParam
+
+
+Param = ArrayParam | FloatParam | IntParam | SameParam
+
+
+@dataclass(frozen=True)
+class Signature:
+    """positional: of a call; outer: of the surroundings; single: whether one value is returned,
+    not a tuple; arrays: returned values that stay arrays where they have no axes.
+    """
+
+    positional: tuple[Param, ...]
+    outer: tuple[Outer, ...]
+    single: bool
+    arrays: tuple[bool, ...]
+
+    @property
+    def params(self) -> Sequence[Param]:
+        return [*self.positional, *[o.param for o in self.outer]]

@@ -1,0 +1,177 @@
+"""Calls that machine code takes from Python to result, and those it hands to Python."""
+
+import gc
+import sys
+import weakref
+
+import numpy as np
+import pytest
+
+import jitgraph
+from support import assert_same
+
+
+def duplicate(a):
+    """A copy with the strides of the original."""
+    if not isinstance(a, np.ndarray) or a.flags.c_contiguous:
+        return a.copy() if isinstance(a, np.ndarray) else a
+    whole = np.zeros([2 * d for d in a.shape], a.dtype)[tuple(slice(0, None, 2) for _ in a.shape)]
+    whole[...] = a
+    return whole
+
+
+def native(function, *args, strict=True):
+    """The compiled function after enough calls for a stub, each compared with NumPy's."""
+    compiled = jitgraph.compile(function, strict=strict)
+    for _ in range(4):
+        mine, numpys = ([duplicate(a) for a in args] for _ in "ab")
+        same(compiled(*mine), function(*numpys))
+        for a, b in zip(mine, numpys, strict=True):
+            same(a, b)
+    return compiled
+
+
+def same(got, expected) -> None:
+    if isinstance(expected, tuple):
+        for g, e in zip(got, expected, strict=True):
+            same(g, e)
+    elif expected is not None:
+        assert type(got) is type(expected)
+        assert_same(got, expected)
+    else:
+        assert got is None
+
+
+def taken(compiled) -> int:
+    """Calls that a stub has taken."""
+    return compiled._entry.hits if compiled._entry is not None else 0
+
+
+SCALE = 3.0
+TABLE = np.arange(4.0)
+
+
+def update(x, y):
+    x[1:] += y[:-1]
+    y *= 2
+
+
+CASES = {
+    "elementwise": (lambda x, y: x * y + 1, (np.ones(16), np.arange(16.0))),
+    "matrix": (lambda x, y: np.tanh(x) + y, (np.ones((3, 4), "f4"), np.ones(4, "f4"))),
+    "layouts": (lambda x: x.T * 2 + x, (np.asfortranarray(np.arange(9.0).reshape(3, 3)),)),
+    "strided": (lambda x: x + 1, (np.arange(10)[::2],)),
+    "floats": (lambda x, a, n: x * a + n, (np.arange(3.0), 0.5, 7)),
+    "numpy_scalars": (lambda x, a: x * a, (np.ones(3, "f4"), np.float32(2.5))),
+    "static": (lambda x, flag, name, k: x + (k if flag else 0), (np.ones(3), True, "a", 1)),
+    "scalar_result": (lambda x: x.sum(), (np.arange(5.0),)),
+    "several": (lambda x: (x + 1, x.max(), x * 2), (np.arange(5),)),
+    "no_axes": (lambda x: np.where(x > 0, x, 1.0), (np.array(2.0),)),
+    "zeros": (lambda x: np.zeros(x.shape[0]) + x, (np.ones(3),)),
+    "sizes": (lambda x: x[: x.shape[0] // 2] * np.arange(x.shape[0] // 2), (np.ones(9),)),
+    "writes": (update, (np.arange(5.0), np.ones(5))),
+    "surroundings": (lambda x: x * TABLE + SCALE, (np.ones(4),)),
+    "bool": (lambda x: x > 1, (np.arange(3.0),)),
+    "complex": (lambda z: z * z, (np.ones(3, complex) * 1j,)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_calls_in_machine_code(name: str) -> None:
+    function, args = CASES[name]
+    compiled = native(function, *args)
+    assert taken(compiled) >= 1, compiled.explain(*map(duplicate, args))
+    assert "calls are made in machine code" in compiled.explain(*map(duplicate, args))
+
+
+def test_other_signatures_are_other_stubs() -> None:
+    f = native(lambda x: x * 2, np.ones(3))
+    for x in (np.ones(3, "f4"), np.ones((2, 3)), np.ones(1), np.ones(6)[::2], np.zeros(0)):
+        for _ in range(4):
+            assert_same(f(x), x * 2)
+    before = taken(f)
+    for x in (np.ones(9), np.ones(9, "f4"), np.ones((4, 5))):
+        assert_same(f(x), x * 2)
+    assert taken(f) == before + 3 and f.cache_info().captures == 6
+
+
+def test_what_a_stub_does_not_take_goes_to_python() -> None:
+    f = native(lambda x, y: x + y, np.ones(3), np.ones(3))
+    before = taken(f)
+    assert_same(f(np.ones(3), y=np.ones(3)), np.full(3, 2.0))
+    assert isinstance(f(jitgraph.ones(3), jitgraph.ones(3)), jitgraph.Tensor)
+    with pytest.raises(ValueError, match="do not broadcast"):
+        f(np.ones(3), np.ones(4))
+    with pytest.raises(TypeError, match="missing a required argument: 'y'"):
+        f(np.ones(3))
+    with pytest.raises(TypeError, match="object"):
+        f(np.ones(3), np.array([None] * 3))
+    assert taken(f) == before
+    for _ in range(3):
+        f(np.ones(3), np.ones(3))
+    assert taken(f) == before + 3
+
+
+def test_guards_are_kept() -> None:
+    f = native(lambda x: x * 2 if x.shape[0] > 10 else x * 3, np.ones(20))
+    assert f(np.ones(4))[0] == 3 and f(np.ones(11))[0] == 2 and f(np.ones(10))[0] == 3
+
+
+def test_changed_surroundings_are_seen(monkeypatch) -> None:
+    f = native(lambda x: x * TABLE + SCALE, np.ones(4))
+    here = test_changed_surroundings_are_seen.__globals__
+    monkeypatch.setitem(here, "SCALE", 5.0)
+    assert f(np.ones(4))[1] == 6
+    monkeypatch.setitem(here, "TABLE", np.full(4, 10.0))
+    assert f(np.ones(4))[1] == 15
+    factor = 2.0
+    g = native(lambda x: x * factor, np.ones(3))
+    factor = 4.0
+    assert g(np.ones(3))[0] == 4
+
+
+def test_arguments_that_share_memory_and_read_only_ones() -> None:
+    f = native(update, np.arange(5.0), np.ones(5), strict=False)
+    x = np.arange(6.0)
+    expected = x.copy()
+    f(x[:-1], x[1:])
+    update(expected[:-1], expected[1:])
+    assert_same(x, expected)
+    y = np.ones(5)
+    y.flags.writeable = False
+    with pytest.raises(ValueError, match="read-only"):
+        f(np.ones(5), y)
+
+
+def test_nothing_is_leaked() -> None:
+    f = native(lambda x, y: (x + y, x.sum()), np.ones(8), np.ones(8))
+    x, dtype = np.ones(8), np.dtype(np.float64)
+    before = sys.getrefcount(x), sys.getrefcount(dtype), sys.getrefcount(f)
+    for _ in range(1000):
+        f(x, x)
+    after = sys.getrefcount(x), sys.getrefcount(dtype), sys.getrefcount(f)
+    assert before == after
+    result = weakref.ref(f(x, x)[0])
+    assert result() is None
+
+
+def test_a_dropped_function_takes_its_stubs_along() -> None:
+    f = native(lambda x: x + 1, np.ones(3))
+    call, gone = type(f).__call__, weakref.ref(f)
+    assert_same(call(np.ones(3)), np.full(3, 2.0))
+    del f, call
+    gc.collect()
+    assert gone() is None
+
+
+def test_a_cleared_cache_ends_it() -> None:
+    f = native(lambda x: x + 1, np.ones(3))
+    f.cache_clear()
+    assert f.cache_info().hits == 0 and taken(f) == 0
+    assert_same(f(np.ones(3)), np.full(3, 2.0))
+    assert f.cache_info().captures == 1
+
+
+def test_why_calls_go_through_python() -> None:
+    f = native(lambda x: np.sort(x) + 1, np.ones(3))
+    assert "through Python: gradients and calls of Python functions" in f.explain(np.ones(3))
