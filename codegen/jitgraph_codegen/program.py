@@ -23,6 +23,7 @@ import numpy as np
 from . import store
 from .machine_code import MachineCode, machine_name
 from .native import NativeProgram
+from .recycling import recycler
 from .runtime import LoadedKernel
 from .source import KernelSource
 
@@ -128,7 +129,7 @@ def load(
     launcher: makes the callable of a kernel; machine code on the CPU unless given.
     """
     namespace: dict[str, Any] = {
-        "empty": np.empty, "asarray": np.asarray, "array": np.array, "ensure": _ensure,
+        "empty": recycler.empty, "asarray": np.asarray, "array": np.array, "ensure": _ensure,
         "span": _span,
         **operations,
     }  # fmt: skip
