@@ -31,6 +31,7 @@ class Real:
     bias: int
     exp_limit: float  # beyond +-exp_limit, exp is certainly 0 or infinity
     erf_limit: float  # beyond erf_limit, erf is certainly 1
+    tanh_limit: float  # beyond tanh_limit, tanh is certainly 1
     split_mask: int  # clears the lower half of the significand
     ln2: tuple[float, float]
     log_scale: dict[int, tuple[float, float]]  # 1/ln(base)
@@ -40,7 +41,6 @@ class Real:
     sin: Sequence[float]  # (sin(r) - r) / r**3 over r**2; abs(r) <= pi/2
     cos: Sequence[float]  # (cos(r) - 1 + r**2/2) / r**4 over r**2; abs(r) <= pi/4
     atan: Sequence[float]  # (atan(r) - r) / r**3 over r**2; abs(r) <= tan(pi/8)
-    tanh: Sequence[float]  # (tanh(r) - r) / r**3 over r**2; abs(r) <= 0.55
     sinh: Sequence[float]  # (sinh(r) - r) / r**3 over r**2; abs(r) <= 1
     erf: Sequence[float]  # erf(r)/r - 1 over r**2; abs(r) <= 1
     erfcx: Sequence[float]  # exp(r**2) * erfc(r) over 1 / (r + 2); 1 <= r <= 6 (4 in float32)
@@ -62,6 +62,7 @@ DOUBLE = Real(
     bias=1023,
     exp_limit=800.0,
     erf_limit=6.0,
+    tanh_limit=20.0,
     split_mask=0xFFFFFFFF00000000,
     ln2=(6.93147180369123816490e-01, 1.90821492927058770002e-10),
     log_scale={
@@ -102,13 +103,6 @@ DOUBLE = Real(
         -0.14285714284657894 0.1999999999999548 -0.3333333333333333
         """
     ),
-    tanh=numbers(
-        """
-        -2.060276537636634e-05 8.511313685577672e-05 -0.0002346347410887237
-        0.0005889360520074057 -0.001455661830100716 0.003592110378689024 -0.008863234397814355
-        0.021869488493666944 -0.053968253967434016 0.13333333333332714 -0.3333333333333333
-        """
-    ),
     sinh=numbers(
         """
         7.746178593018827e-13 1.6057679623801638e-10 2.5052117695907823e-08
@@ -140,6 +134,7 @@ SINGLE = Real(
     bias=127,
     exp_limit=120.0,
     erf_limit=4.0,
+    tanh_limit=10.0,
     split_mask=0xFFFFF000,
     ln2=(6.9313812256e-01, 9.0580006145e-06),
     log_scale={2: (1.4423828125, 0.00031222839606925845), 10: (0.4342041015625, 9.03803375e-05)},
@@ -160,12 +155,6 @@ SINGLE = Real(
     atan=numbers(
         """
         -0.06449835002422333 0.10743099451065063 -0.14263896644115448 0.19999538362026215
-        -0.3333333134651184
-        """
-    ),
-    tanh=numbers(
-        """
-        -0.00661022774875164 0.021309388801455498 -0.05390942841768265 0.13333113491535187
         -0.3333333134651184
         """
     ),

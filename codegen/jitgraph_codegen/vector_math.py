@@ -355,9 +355,12 @@ def _odd_series(r: Value, coefficients: Sequence[float]) -> Value:
 
 
 def _tanh(x: Value) -> Value:
-    a = x.magnitude()
-    large = 1.0 - 2.0 / (_exp(2.0 * a) + 1.0)
-    return _odd_series(a, x.real.tanh).where(a < 0.55, large).with_sign_of(x)
+    """t / (t + 2) for t = expm1(2 * abs(x)), which is moderate where tanh is not 1 yet."""
+    real = x.real
+    n, r, error = _reduce_exp(2.0 * x.magnitude().clamp(0.0, real.tanh_limit))
+    power = ((n + real.bias) << real.mantissa).float_from_bits()
+    t = (r * r * r.polynomial(real.exp) + error) * power + (r * power + (power - 1.0))
+    return (t / (t + 2.0)).with_sign_of(x)
 
 
 def _sinh(x: Value) -> Value:
