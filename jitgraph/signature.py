@@ -126,5 +126,4 @@ def is_number(entry: Hashable) -> bool:
 
 def array_spec(array: np.ndarray[Any, Any], env: ShapeEnv, weak: bool) -> Spec:
     """The spec of a program's input: a fresh symbol for each size beyond 1."""
-    shape = tuple(d if d < 2 else env.fresh(d) for d in array.shape)
-    return Spec(shape, array.dtype, weak)
+    return Spec(env.shape(array.shape), array.dtype, weak)

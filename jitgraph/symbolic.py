@@ -309,6 +309,10 @@ class ShapeEnv:
         self.hints[name] = value
         return symbol(name)
 
+    def shape(self, shape: Iterable[int], known: bool = True) -> Shape:
+        """A symbol for each size but 0 and 1, which belong to the signature."""
+        return tuple(d if d < SMALLEST else self.fresh(d, known) for d in shape)
+
     def canonical(self, dim: Dim) -> Dim:
         """The expression in the symbols that are left after all equalities found so far."""
         before = None

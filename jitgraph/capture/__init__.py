@@ -1,11 +1,12 @@
 """From a user's function to a static graph."""
 
+from .capturing import Argument, Captured, capture
 from .host import HostCall
 from .runtime import captured_through
-from .trace import Argument, Captured, Trace, capture, symbolic_shape
+from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
 
 __all__ = [
     "TRACERS", "Argument", "Captured", "HostCall", "ScalarTracer", "Trace", "Tracer", "capture",
-    "captured_through", "symbolic_shape",
+    "captured_through",
 ]  # fmt: skip

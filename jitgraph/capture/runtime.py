@@ -98,10 +98,7 @@ class CaptureRuntime:
 
     def set_attribute(self, owner: Any, name: str, value: Any) -> None:
         before = getattr(owner, name, None)
-        same = (
-            type(before) is np.ndarray and type(value) is Tracer and self.trace.shows(value, before)
-        )
-        if same:
+        if type(value) is Tracer and self.trace.writes.shows(value, before):
             return  # `self.u += v` has changed the array itself
         if id(owner) not in self.trace.made:
             raise CaptureError(
@@ -141,19 +138,19 @@ class CaptureRuntime:
             if module == "numpy":
                 return self._numpy(function, args, kwargs)
             if module in _LIBRARIES - {"jitgraph"} and _mentions_traced((args, kwargs)):
-                return self.trace.library_call(function, args, kwargs)
+                return self.trace.calls.library_call(function, args, kwargs)
             return function(*args, **kwargs)
         if module in sys.stdlib_module_names:
             return function(*args, **kwargs)
         changed = rewritten(function, CaptureRuntime(self.trace, function))
-        before = self.trace.checkpoint()
+        before = self.trace.writes.checkpoint()
         try:
             return (changed or function)(*args, **kwargs)
         except CaptureError as error:
             if not _mentions_traced((args, kwargs)):
                 raise
-            self.trace.restore(before)
-            return self.trace.host_call(function, args, kwargs, reason=str(error))
+            self.trace.writes.restore(before)
+            return self.trace.calls.host_call(function, args, kwargs, reason=str(error))
 
     def _class(self, kind: type, args: Any, kwargs: dict[str, Any]) -> Any:
         if issubclass(kind, np.generic) and len(args) == 1 and _is_traced(args[0]):
@@ -169,13 +166,13 @@ class CaptureRuntime:
         if isinstance(function, np.ufunc) or _is_numpys(function):
             return self._numpy(function, args, kwargs)
         if _is_random(function):
-            return self.trace.host_call(function, args, kwargs)
+            return self.trace.calls.host_call(function, args, kwargs)
         try:
             value = function(*args, **kwargs)
         except CaptureError:
             if not _mentions_traced((args, kwargs)) or isinstance(function, type):
                 raise
-            return self.trace.library_call(function, args, kwargs)
+            return self.trace.calls.library_call(function, args, kwargs)
         if isinstance(value, (np.random.Generator, np.random.RandomState)):
             raise CaptureError(
                 f"a random generator is made in the function ({user_line()}); make it outside, "
@@ -193,14 +190,14 @@ class CaptureRuntime:
             try:
                 if isinstance(function, np.ufunc):
                     return function(*args, **kwargs)
-                return self.trace.numpy_function(function, args, kwargs)
+                return self.trace.calls.numpy_function(function, args, kwargs)
             except CaptureError:
                 if traced:
                     raise
         if isinstance(function, np.ufunc) or not traced:
             value = function(*args, **kwargs)
             return self._literal(value) if not traced else value
-        return self.trace.numpy_function(function, args, kwargs)
+        return self.trace.calls.numpy_function(function, args, kwargs)
 
     def _literal(self, value: Any) -> Any:
         """Arrays that NumPy made from constants: each call has its own."""
@@ -284,7 +281,7 @@ def _type(trace: Trace, *args: Any) -> Any:
 
 
 def _print(trace: Trace, *args: Any, **kwargs: Any) -> None:
-    trace.host_call(print, args, kwargs)
+    trace.calls.host_call(print, args, kwargs)
 
 
 _SPECIAL: dict[Any, Callable[..., Any]] = {

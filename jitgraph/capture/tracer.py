@@ -135,7 +135,7 @@ class Tracer(ArrayMethods):
         method = getattr(np.ndarray, name, None)
         if name.startswith("__") or not callable(method):
             raise AttributeError(f"a traced array has no attribute {name!r}")
-        return self.trace.library_method(self, method)
+        return self.trace.calls.library_method(self, method)
 
     def item(self) -> Any:
         """The single element as a Python number, known when the program runs."""
@@ -155,7 +155,7 @@ class Tracer(ArrayMethods):
 
     def __getitem__(self, key: Any) -> Any:
         if mask_key(key):
-            return self.trace.selected(self, key)
+            return self.trace.calls.selected(self, key)
         found = getitem(self, key)
         if type(found) is Tracer and not found.ndim and is_basic_key(key):
             items = key if isinstance(key, tuple) else (key,)
@@ -168,23 +168,23 @@ class Tracer(ArrayMethods):
         if is_basic_key(key):
             target = getitem(self, key)
             if not _is_same_place(target, value):
-                self.trace.write(target, value)
+                self.trace.writes.write(target, value)
         else:
-            self.trace.write_at(self, key, value)
+            self.trace.writes.at(self, key, value)
 
     def fill(self, value: Any) -> None:
         """Every element set to a scalar, in place."""
-        self.trace.write(self, value)
+        self.trace.writes.write(self, value)
 
     def sort(self, axis: int = -1, **options: Any) -> None:
         """Sorted along an axis, in place."""
-        self.trace.write(self, self.trace.library_call(np.sort, (self, axis), options))
+        self.trace.writes.write(self, self.trace.calls.library_call(np.sort, (self, axis), options))
 
     def _in_place(self, op: Op, other: Any) -> Any:
         result = op(self, operand(other))
         if not self.storage.mutable or self.trace.of_tensors:
             return result
-        self.trace.write_result(self, result, op.name)
+        self.trace.writes.result(self, result, op.name)
         return self
 
     def __iadd__(self, other: Any) -> Any:
@@ -224,30 +224,30 @@ class Tracer(ArrayMethods):
         result = self**other
         if not self.storage.mutable or self.trace.of_tensors:
             return result
-        self.trace.write_result(self, result, "power")
+        self.trace.writes.result(self, result, "power")
         return self
 
     def __imatmul__(self, other: Any) -> Any:
         result = self @ other
         if self.trace.of_tensors:
             return result
-        self.trace.write_result(self, result, "matmul")
+        self.trace.writes.result(self, result, "matmul")
         return self
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         out = kwargs.pop("out", None)
         where = kwargs.pop("where", True)
         if method == "at":
-            return self.trace.ufunc_at(ufunc, *inputs)
-        result = self.trace.ufunc(ufunc, method, inputs, kwargs)
+            return self.trace.writes.ufunc_at(ufunc, *inputs)
+        result = self.trace.calls.ufunc(ufunc, method, inputs, kwargs)
         if out is None and where is True:
             return result
         if out is None:
             raise CaptureError(f"np.{ufunc.__name__}(..., where=) without out= is undefined")
-        return self.trace.write_out(ufunc.__name__, out, result, where)
+        return self.trace.writes.out(ufunc.__name__, out, result, where)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return self.trace.numpy_function(func, args, kwargs)
+        return self.trace.calls.numpy_function(func, args, kwargs)
 
 
 def _is_same_place(target: Any, value: Any) -> bool:

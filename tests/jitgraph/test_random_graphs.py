@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import jitgraph
-from jitgraph.capture import Argument, capture, symbolic_shape
+from jitgraph.capture import Argument, capture
 from jitgraph.graph import parse
 from jitgraph.rewrite import simplify
 from jitgraph.spec import Spec
@@ -140,7 +140,7 @@ def test_random_programs_agree(steps: list[tuple], data: st.DataObject) -> None:
 def test_random_graphs_verify_and_their_text_parses_back(steps: list[tuple]) -> None:
     env = ShapeEnv()
     shapes = [(4, 3), (3,), (4, 1)]
-    specs = [Spec(symbolic_shape(s, env), np.dtype("f8")) for s in shapes]
+    specs = [Spec(env.shape(s), np.dtype("f8")) for s in shapes]
     last = len(steps) + len(shapes) - 1
     steps = applicable(steps, [np.ones(s) for s in shapes])
     arguments = [Argument(n, s, None) for n, s in zip("xyz", specs, strict=True)]

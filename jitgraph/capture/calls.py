@@ -1,0 +1,141 @@
+"""NumPy's and other libraries' functions on traced values.
+
+Those of the table become nodes; the others are called in the middle of the program, with arrays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import config
+from ..errors import CaptureError, user_line
+from ..functions.base import FUNCTIONS
+from ..graph import Node
+from ..methods import ArrayMethods
+from ..ops import UFUNCS
+from ..ops.host import HOST, HOST_RESULT
+from ..spec import PYTHON_SCALARS, Spec
+from ..symbolic import SymbolicInt
+from ..tree import flatten
+from .host import HostCall, Traced
+from .tracer import TRACERS, Tracer
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+
+class Calls:
+    """The calls of one trace."""
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, kwargs: dict[str, Any]) -> Any:
+        known = ufunc in UFUNCS or ufunc is np.matmul or method == "reduce"
+        if known:
+            shower = next(i for i in inputs if type(i) in TRACERS)
+            try:
+                return ArrayMethods.__array_ufunc__(shower, ufunc, method, *inputs, **kwargs)
+            except CaptureError:
+                pass
+        function = ufunc if method == "__call__" else getattr(ufunc, method)
+        return self.library_call(function, inputs, kwargs)
+
+    def numpy_function(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """One of NumPy's functions on traced values: ours, or NumPy's own between the kernels."""
+        out = kwargs.get("out")
+        ours = FUNCTIONS.get(function)
+        if ours is not None:
+            plain = {k: v for k, v in kwargs.items() if k != "out"}
+            before = self.trace.writes.checkpoint()
+            try:
+                result = ours(*args, **plain)
+            except CaptureError:
+                self.trace.writes.restore(before)
+            else:
+                name = function.__name__
+                return result if out is None else self.trace.writes.out(name, out, result)
+        return self.library_call(function, args, kwargs)
+
+    def library_call(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """A library's function, which has no effects but on its arguments."""
+        return self.host_call(function, args, kwargs, pure=True)
+
+    def library_method(self, tracer: Tracer, method: Any) -> Any:
+        return lambda *args, **kwargs: self.library_call(method, (tracer, *args), kwargs)
+
+    def selected(self, x: Tracer, key: Any) -> Any:
+        """`x[key]` by masks: its size is known when the program runs."""
+        return self.library_call(select, (x, key), {})
+
+    def host_call(
+        self,
+        function: Any,
+        args: Any,
+        kwargs: dict[str, Any],
+        pure: bool = False,
+        reason: str = "a library's function",
+    ) -> Any:
+        """A call in the middle of the program.
+
+        It is made once now, with the values of the call being captured, to see what it gives.
+        """
+        where = user_line()
+        if self.trace.of_tensors and self.trace.recording:
+            name = getattr(function, "__name__", function)
+            raise CaptureError(f"{name} has no gradient rule that a graph could use ({where})")
+        leaves, tree = flatten((tuple(args), dict(kwargs)))
+        inputs: list[Node] = []
+        tracers: list[Tracer] = []
+        places: list[Any] = []
+        for leaf in leaves:
+            if isinstance(leaf, SymbolicInt):
+                leaf = self.trace.tracer(self.trace.node_of(leaf, where))
+            if type(leaf) in TRACERS:
+                node = leaf.node
+                scalar = node.spec.ndim == 0 and not leaf.storage.mutable
+                places.append(Traced(len(inputs), node.spec.weak, scalar))
+                inputs.append(node)
+                tracers.append(leaf)
+            else:
+                places.append(leaf)
+        call = HostCall(function, places, tree, where, pure, reason)
+        config.log("fallbacks", f"{call.name} ({where}) is called as it is: {reason}")
+        results = call.probe([self.trace.values.of(n) for n in inputs])
+        assert call.result is not None
+        token_before = () if pure or self.trace.last_call is None else (self.trace.last_call,)
+        attrs = {"call": len(self.trace.hosts), "after": bool(token_before)}
+        token = Node(HOST, (*inputs, *token_before), attrs, Spec((), np.dtype(bool)), where)
+        self.trace.add(token)
+        self.trace.hosts.append(call)
+        if call.aliases:
+            for tracer in tracers:
+                tracer.storage.unclear = True
+        if not pure:
+            self.trace.last_call = token
+        shown = [self._host_result(token, k, r, where, call) for k, r in enumerate(results)]
+        count = len(results) - len(call.mutated)
+        for position, new in zip(call.mutated, shown[count:], strict=True):
+            self.trace.writes.write(tracers[position], new)
+        return call.result.unflatten(shown[:count])
+
+    def _host_result(
+        self, token: Node, position: int, value: Any, where: str, call: HostCall
+    ) -> Tracer:
+        array = np.asarray(value)
+        shape = self.trace.env.shape(array.shape, known=False)
+        weak = type(value) in PYTHON_SCALARS
+        attrs = {"position": position, "shape": shape, "dtype": array.dtype, "weak": weak}
+        attrs["scalar"] = not isinstance(value, np.ndarray)
+        node = Node(HOST_RESULT, (token,), attrs, Spec(shape, array.dtype, weak), where)
+        self.trace.values.note(node, array)
+        tracer = self.trace.tracer(self.trace.add(node))
+        tracer.storage.mutable = isinstance(value, np.ndarray) and not call.aliases
+        return tracer
+
+
+def select(x: Any, key: Any) -> Any:
+    """`x[key]`, for keys with masks."""
+    return x[key]
