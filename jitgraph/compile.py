@@ -9,31 +9,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-import numpy as np
-
 from jitgraph_codegen import program as runtime
 
-from . import config, interpreter
-from .errors import CaptureError, DTypeError, JitgraphError, located, user_line
+from . import config
+from .binding import PLAIN, Bound, bind
+from .calling import run, serves, unwritable
+from .errors import CaptureError, DTypeError, JitgraphError, user_line
 from .graph import Graph
 from .options import Options
-from .program import Fixed, Specialisation
-from .signature import INTEGER, Arguments, array_spec, is_input, is_number, read
-from .symbolic import ShapeEnv, SymbolicInt, is_known_before, user_int
-from .tensor import Tensor, is_recording
-from .tree import LEAF, Tree, flatten
+from .program import Specialisation
+from .signature import Arguments, read
+from .tensor import Tensor
+from .tree import Tree
 
 if TYPE_CHECKING:
     from jitgraph_codegen.entry_point import EntryPoint
 
-    from .capture import Argument, Captured, Tracer
     from .capture.ladder import Numba
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_FIXED = (str, bytes, int, float, complex, np.generic, np.ndarray, np.dtype, SymbolicInt)
-_PLAIN = (np.ndarray, Tensor, float, int)
-
 
 MOST_VERSIONS = 8  # of one signature
 NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
@@ -124,10 +118,10 @@ class CompiledFunction:
                 found = self._specialise(bound, arguments)
             except CaptureError as error:
                 return self._fall(bound, arguments, str(error), args, kwargs)
-        if (reason := _unwritable(found, arguments)) is not None:
+        if (reason := unwritable(found, arguments)) is not None:
             return self._dynamically(reason, args, kwargs)
         try:
-            return _run(found, arguments)
+            return run(found, arguments)
         except runtime.DeoptimisedError as error:
             return self._dynamically(str(error), args, kwargs)
 
@@ -139,7 +133,7 @@ class CompiledFunction:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _make_native(self, found: Specialisation, bound: _Bound, arguments: Arguments) -> None:
+    def _make_native(self, found: Specialisation, bound: Bound, arguments: Arguments) -> None:
         """Let machine code take the calls of a specialisation that is used again and again.
 
         The object gets a class of its own whose `__call__` is a builtin function; that function
@@ -175,13 +169,11 @@ class CompiledFunction:
         self._fallbacks += 1
         return self._function(*args, **kwargs)
 
-    def _fall(
-        self, bound: _Bound, arguments: Arguments, reason: str, args: Any, kwargs: Any
-    ) -> Any:
+    def _fall(self, bound: Bound, arguments: Arguments, reason: str, args: Any, kwargs: Any) -> Any:
         """The first call of a signature that no graph holds: one rung down, and kept there."""
         if self._strict:
             raise CaptureError(reason)
-        if kwargs or not all(type(a) in _PLAIN and type(a) is not Tensor for a in args):
+        if kwargs or not all(type(a) in PLAIN and type(a) is not Tensor for a in args):
             result = self._dynamically(reason, args, kwargs)
             fallback = Fallback(reason, None, "its arguments are more than arrays and numbers")
         else:
@@ -205,50 +197,25 @@ class CompiledFunction:
             return fallback.numba(*args)
         return self._function(*args, **kwargs)
 
-    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Bound:
-        """Arguments in the order of the parameters, defaults filled in, flattened."""
-        parameters = self._signature.parameters
-        positional = not kwargs and len(args) == len(parameters) and not self._static
-        if positional and all(type(a) in _PLAIN for a in args):
-            return _Bound(list(args), _flat_tree(len(args)), (False,) * len(args), {})
-        try:
-            bound = self._signature.bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{self.__name__}(): {error}") from None
-        bound.apply_defaults()
-        leaves: list[Any] = []
-        trees: list[Tree] = []
-        static: list[bool] = []
-        for name, value in bound.arguments.items():
-            inner, tree = flatten(value)
-            leaves += inner
-            trees.append(tree)
-            static += [name in self._static] * len(inner)
-        names = tuple(bound.arguments)
-        return _Bound(leaves, Tree(dict, names, tuple(trees)), tuple(static), dict(bound.arguments))
-
     def _find(self, tree: Tree, arguments: Arguments) -> Specialisation | Fallback | None:
         known = self._cache.get((tree, arguments.entries))
         if known is None or isinstance(known, Fallback):
             return known
-        for specialisation in known:
-            lifted = _lifted_arrays(specialisation.captured)
-            sizes = arguments.sizes + _long_sizes(lifted)
-            if (
-                len(sizes) == len(specialisation.symbols)
-                and all(f.holds() for f in specialisation.captured.fixtures)
-                and _entries(specialisation.captured) == specialisation.lifted_entries
-                and specialisation.holds(sizes)
-            ):
-                return specialisation
-        return None
+        return next((found for found in known if serves(found, arguments)), None)
 
-    def _specialise(self, bound: _Bound, arguments: Arguments) -> Specialisation:
+    def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
+        return bind(self.__name__, self._signature, self._static, args, kwargs)
+
+    def _specialise(self, bound: Bound, arguments: Arguments) -> Specialisation:
         """Capture, compile, and only then keep: a call that fails leaves nothing behind."""
         known = self._cache.get((bound.tree, arguments.entries))
         if isinstance(known, list) and len(known) == MOST_VERSIONS:
             raise CaptureError(self._too_many(known))
-        specialisation = self._capture(bound, arguments)
+        from .specialising import specialise  # `import jitgraph` is to be quick
+
+        specialisation = specialise(
+            self._function, self.__name__, self._signature, self._options, bound, arguments
+        )
         specialisation.forward  # noqa: B018 - compiles
         known = self._cache.setdefault((bound.tree, arguments.entries), [])
         if isinstance(known, Fallback):
@@ -273,105 +240,6 @@ class CompiledFunction:
         )
         warnings.warn(reason, RecompileWarning, stacklevel=5)
         return reason
-
-    def _capture(self, bound: _Bound, arguments: Arguments) -> Specialisation:
-        from .capture import TRACERS, captured_through  # `import jitgraph` is to be quick
-
-        env = ShapeEnv()
-        inputs, fixed, origins = self._inputs(bound, arguments, env)
-        results: list[int | Fixed] = []
-        trees: list[Tree] = []
-
-        def traced(tracers: Sequence[Tracer]) -> list[Any]:
-            rest = iter(tracers)
-            leaves = [next(rest) if v is _TRACED else v for v in fixed]
-            function = captured_through(interpreter.tracing.trace, self._function)
-            value = bound.call(function, self._signature, leaves)
-            flat, tree = flatten(value)
-            trees.append(tree)
-            outputs: list[Any] = []
-            for leaf in flat:
-                if type(leaf) is np.ndarray and leaf.dtype != object:
-                    leaf = interpreter.tracing.trace.literal_array(leaf)
-                unknown = isinstance(leaf, SymbolicInt) and not is_known_before(leaf.dim)
-                if type(leaf) in (*TRACERS, Tensor) or unknown:
-                    position = next((k for k, o in enumerate(outputs) if o is leaf), len(outputs))
-                    results.append(position)
-                    if position == len(outputs):
-                        outputs.append(leaf)
-                elif isinstance(leaf, _FIXED):
-                    results.append(Fixed(leaf))
-                else:
-                    kind = type(leaf).__name__
-                    raise CaptureError(f"it returns a value of type {kind}, which is not captured")
-            return outputs
-
-        captured = self._traced(traced, inputs, env, arguments.any_tensor)
-        lifted = captured.lifted
-        everything = [*arguments.tensors, *[_tensor(t.value) for t in lifted]]
-        wanted = tuple(
-            k
-            for k, t in enumerate(everything)
-            if t is not None and t.requires_grad and is_recording()
-        )
-        layouts = {
-            str(node.attrs["name"]): "C" if array.flags.c_contiguous else "A"
-            for node, array in zip(
-                captured.graph.inputs, [*arguments.arrays, *_lifted_arrays(captured)], strict=True
-            )
-        }
-        return Specialisation(
-            captured, layouts, self._options, trees[0], tuple(results),
-            wanted if _is_differentiable(captured, wanted) else (), _entries(captured), origins,
-        )  # fmt: skip
-
-    def _inputs(
-        self, bound: _Bound, arguments: Arguments, env: ShapeEnv
-    ) -> tuple[list[Argument], list[Any], dict[str, str]]:
-        """The graph's inputs; for each leaf what the function is given, `_TRACED` for those; and
-        what each size stands for.
-        """
-        from .capture import Argument
-
-        inputs: list[Argument] = []
-        fixed: list[Any] = []
-        origins: dict[str, str] = {}
-        names = iter(_leaf_names(self._signature, bound, arguments.entries))
-        rest = iter(zip(arguments.arrays, arguments.mutable, strict=True))
-        for leaf, entry in zip(bound.leaves, arguments.entries, strict=True):
-            if entry == INTEGER:
-                size = env.fresh(leaf)
-                origins[str(size)] = next(names)
-                fixed.append(user_int(size, env))
-            elif is_input(entry):
-                array, mutable = next(rest)
-                spec = array_spec(array, env, is_number(entry))
-                order = "C" if array.flags.c_contiguous else "?"
-                name = next(names)
-                origins |= {str(d): f"{name}.shape[{k}]" for k, d in enumerate(spec.shape)}
-                inputs.append(Argument(name, spec, array, order, mutable))
-                fixed.append(_TRACED)
-            else:
-                fixed.append(leaf)
-        return inputs, fixed, origins
-
-    def _traced(
-        self,
-        traced: Callable[..., Any],
-        inputs: Sequence[Argument],
-        env: ShapeEnv,
-        of_tensors: bool,
-    ) -> Captured:
-        from .capture import capture
-
-        try:
-            return capture(traced, inputs, env, self.__name__.strip("<>"), of_tensors)
-        except JitgraphError as error:
-            raise located(error) from None
-        except (TypeError, AttributeError) as error:
-            raise CaptureError(
-                f"{self.__name__} could not be captured: {type(error).__name__}: {error}"
-            ) from error
 
     # inspection
 
@@ -430,123 +298,10 @@ class CompiledFunction:
         self._captures = self._hits = self._fallbacks = 0
 
 
-@dataclass
-class _Bound:
-    """A call's arguments as leaves; `arguments` is empty where they are plain and positional."""
-
-    leaves: list[Any]
-    tree: Tree
-    static: tuple[bool, ...]
-    arguments: dict[str, Any]
-
-    def call(
-        self, function: Callable[..., Any], signature: inspect.Signature, leaves: list[Any]
-    ) -> Any:
-        if not self.arguments:
-            return function(*leaves)
-        values = self.tree.unflatten(leaves)
-        bound = signature.bind_partial()
-        bound.arguments.update(values)
-        return function(*bound.args, **bound.kwargs)
-
-
-@functools.cache
-def _flat_tree(count: int) -> Tree:
-    return Tree(tuple, (), (LEAF,) * count)
-
-
 def _rung(name: str, fallback: Fallback) -> str:
     if fallback.numba is not None:
         return f"{name}: compiled by Numba as it is written\n  no graph: {fallback.reason}"
     return f"{name}: dynamic mode\n  {fallback.reason}\n  not under Numba: {fallback.refusal}"
-
-
-def _run(found: Specialisation, arguments: Arguments) -> Any:
-    values = [lifted.fetch() for lifted in found.captured.lifted]
-    tensors = [*arguments.tensors, *map(_tensor, values)]
-    arrays = list(map(_array, values))
-    return found.run([*arguments.arrays, *arrays], arguments.sizes + _long_sizes(arrays), tensors)
-
-
-def _array(value: Any) -> Any:
-    return value.data if isinstance(value, Tensor) else value
-
-
-def _tensor(value: Any) -> Tensor | None:
-    return value if isinstance(value, Tensor) else None
-
-
-_NOTHING = np.zeros(0, "V1")  # where an array was, and is no more
-
-
-def _lifted_arrays(captured: Captured) -> list[np.ndarray[Any, Any]]:
-    arrays = [_array(lifted.fetch()) for lifted in captured.lifted]
-    return [a if type(a) is np.ndarray else _NOTHING for a in arrays]
-
-
-def _unwritable(found: Specialisation, arguments: Arguments) -> str | None:
-    """Why a program that writes to its arguments can't have these."""
-    if not found.captured.written:
-        return None
-    arrays = [*arguments.arrays, *_lifted_arrays(found.captured)]
-    for k in found.captured.written:
-        if not arrays[k].flags.writeable or (k < len(arguments.same) and not arguments.same[k]):
-            return "it writes to an argument that is read-only or not in the machine's own layout"
-        if any(j != k and np.may_share_memory(a, arrays[k]) for j, a in enumerate(arrays)):
-            return "it writes to an argument that shares memory with another"
-    return None
-
-
-def _long_sizes(arrays: Sequence[np.ndarray[Any, Any]]) -> list[int]:
-    return [d for a in arrays for d in a.shape if d > 1]
-
-
-def _entries(captured: Captured) -> tuple[Any, ...]:
-    """What of the lifted arrays a program depends on."""
-    return tuple(
-        (
-            type(value),
-            array.dtype.char,
-            array.ndim,
-            array.flags.c_contiguous,
-            tuple((axis, d) for axis, d in enumerate(array.shape) if d < 2),
-            isinstance(value, Tensor) and value.requires_grad and is_recording(),
-        )
-        if isinstance(array, np.ndarray)
-        else type(value)
-        for value in [lifted.fetch() for lifted in captured.lifted]
-        for array in [_array(value)]
-    )
-
-
-def _is_differentiable(captured: Captured, wanted: Sequence[int]) -> bool:
-    """Whether any floating-point output depends on a wanted input."""
-    active = {captured.graph.inputs[k] for k in wanted}
-    for node in captured.graph.nodes:
-        if node.op.differentiable and any(i in active for i in node.inputs):
-            active.add(node)
-    return any(o in active and o.spec.dtype.kind == "f" for o in captured.graph.outputs)
-
-
-_TRACED = object()
-
-
-def _leaf_names(signature: inspect.Signature, bound: _Bound, entries: Sequence[Any]) -> list[str]:
-    """A name for each leaf that is an input: the parameter's, numbered where it is a container."""
-    if not bound.arguments:
-        names = list(signature.parameters)
-    else:
-        names = []
-        for name, tree in zip(bound.tree.keys, bound.tree.children, strict=True):
-            count = _count(tree)
-            names += (
-                [str(name)] if tree is LEAF or count == 1 else [f"{name}_{k}" for k in range(count)]
-            )
-    return [n for n, e in zip(names, entries, strict=True) if is_input(e) or e == INTEGER]
-
-
-def _count(tree: Tree) -> int:
-    return 1 if tree.kind is None else sum(map(_count, tree.children))
 
 
 @overload

@@ -1,0 +1,86 @@
+"""Running a specialisation: the arrays of its surroundings, and whether it serves a call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .program import Specialisation
+from .signature import Arguments
+from .tensor import Tensor, is_recording
+
+if TYPE_CHECKING:
+    from .capture import Captured
+
+
+def serves(found: Specialisation, arguments: Arguments) -> bool:
+    """Whether a program of this signature is right for these sizes and the surroundings as they
+    are.
+    """
+    sizes = arguments.sizes + _long_sizes(lifted_arrays(found.captured))
+    return (
+        len(sizes) == len(found.symbols)
+        and all(fixture.holds() for fixture in found.captured.fixtures)
+        and lifted_entries(found.captured) == found.lifted_entries
+        and found.holds(sizes)
+    )
+
+
+def run(found: Specialisation, arguments: Arguments) -> Any:
+    values = [lifted.fetch() for lifted in found.captured.lifted]
+    tensors = [*arguments.tensors, *map(tensor_of, values)]
+    arrays = list(map(_array, values))
+    return found.run([*arguments.arrays, *arrays], arguments.sizes + _long_sizes(arrays), tensors)
+
+
+def _array(value: Any) -> Any:
+    return value.data if isinstance(value, Tensor) else value
+
+
+def tensor_of(value: Any) -> Tensor | None:
+    return value if isinstance(value, Tensor) else None
+
+
+_NOTHING = np.zeros(0, "V1")  # where an array was, and is no more
+
+
+def lifted_arrays(captured: Captured) -> list[np.ndarray[Any, Any]]:
+    arrays = [_array(lifted.fetch()) for lifted in captured.lifted]
+    return [a if type(a) is np.ndarray else _NOTHING for a in arrays]
+
+
+def unwritable(found: Specialisation, arguments: Arguments) -> str | None:
+    """Why a program that writes to its arguments can't have these."""
+    if not found.captured.written:
+        return None
+    arrays = [*arguments.arrays, *lifted_arrays(found.captured)]
+    for k in found.captured.written:
+        if not arrays[k].flags.writeable or (k < len(arguments.same) and not arguments.same[k]):
+            return "it writes to an argument that is read-only or not in the machine's own layout"
+        if any(j != k and np.may_share_memory(a, arrays[k]) for j, a in enumerate(arrays)):
+            return "it writes to an argument that shares memory with another"
+    return None
+
+
+def _long_sizes(arrays: Sequence[np.ndarray[Any, Any]]) -> list[int]:
+    return [d for a in arrays for d in a.shape if d > 1]
+
+
+def lifted_entries(captured: Captured) -> tuple[Any, ...]:
+    """What of the lifted arrays a program depends on."""
+    return tuple(
+        (
+            type(value),
+            array.dtype.char,
+            array.ndim,
+            array.flags.c_contiguous,
+            tuple((axis, d) for axis, d in enumerate(array.shape) if d < 2),
+            isinstance(value, Tensor) and value.requires_grad and is_recording(),
+        )
+        if isinstance(array, np.ndarray)
+        else type(value)
+        for value in [lifted.fetch() for lifted in captured.lifted]
+        for array in [_array(value)]
+    )

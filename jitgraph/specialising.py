@@ -1,0 +1,138 @@
+"""From a function and the arguments of a call to a specialisation."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from . import interpreter
+from .binding import Bound
+from .calling import lifted_arrays, lifted_entries, tensor_of
+from .capture import TRACERS, Argument, Captured, Tracer, capture, captured_through
+from .errors import CaptureError, JitgraphError, located
+from .options import Options
+from .program import Fixed, Specialisation
+from .signature import INTEGER, Arguments, array_spec, is_input, is_number
+from .symbolic import ShapeEnv, SymbolicInt, is_known_before, user_int
+from .tensor import Tensor, is_recording
+from .tree import Tree, flatten
+
+_FIXED = (str, bytes, int, float, complex, np.generic, np.ndarray, np.dtype, SymbolicInt)
+_TRACED = object()  # a leaf that the function is given as a tracer
+
+
+def specialise(
+    function: Callable[..., Any],
+    name: str,
+    signature: inspect.Signature,
+    options: Options,
+    bound: Bound,
+    arguments: Arguments,
+) -> Specialisation:
+    """Capture a function for the arguments of a call.
+
+    Raises `CaptureError` for what no graph holds, and NumPy's errors for wrong shapes and dtypes.
+    """
+    env = ShapeEnv()
+    inputs, fixed, origins = _inputs(signature, bound, arguments, env)
+    results: list[int | Fixed] = []
+    trees: list[Tree] = []
+
+    def traced(tracers: Sequence[Tracer]) -> list[Any]:
+        rest = iter(tracers)
+        leaves = [next(rest) if v is _TRACED else v for v in fixed]
+        through = captured_through(interpreter.tracing.trace, function)
+        value = bound.call(through, signature, leaves)
+        flat, tree = flatten(value)
+        trees.append(tree)
+        outputs: list[Any] = []
+        for leaf in flat:
+            if type(leaf) is np.ndarray and leaf.dtype != object:
+                leaf = interpreter.tracing.trace.literal_array(leaf)
+            unknown = isinstance(leaf, SymbolicInt) and not is_known_before(leaf.dim)
+            if type(leaf) in (*TRACERS, Tensor) or unknown:
+                position = next((k for k, o in enumerate(outputs) if o is leaf), len(outputs))
+                results.append(position)
+                if position == len(outputs):
+                    outputs.append(leaf)
+            elif isinstance(leaf, _FIXED):
+                results.append(Fixed(leaf))
+            else:
+                kind = type(leaf).__name__
+                raise CaptureError(f"it returns a value of type {kind}, which is not captured")
+        return outputs
+
+    captured = _captured(name, traced, inputs, env, arguments.any_tensor)
+    lifted = captured.lifted
+    everything = [*arguments.tensors, *[tensor_of(t.value) for t in lifted]]
+    wanted = tuple(
+        k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
+    )
+    layouts = {
+        str(node.attrs["name"]): "C" if array.flags.c_contiguous else "A"
+        for node, array in zip(
+            captured.graph.inputs, [*arguments.arrays, *lifted_arrays(captured)], strict=True
+        )
+    }
+    return Specialisation(
+        captured, layouts, options, trees[0], tuple(results),
+        wanted if _is_differentiable(captured, wanted) else (), lifted_entries(captured), origins,
+    )  # fmt: skip
+
+
+def _inputs(
+    signature: inspect.Signature, bound: Bound, arguments: Arguments, env: ShapeEnv
+) -> tuple[list[Argument], list[Any], dict[str, str]]:
+    """The graph's inputs; for each leaf what the function is given, `_TRACED` for those; and
+    what each size stands for.
+    """
+    inputs: list[Argument] = []
+    fixed: list[Any] = []
+    origins: dict[str, str] = {}
+    names = iter(bound.leaf_names(signature, arguments.entries))
+    rest = iter(zip(arguments.arrays, arguments.mutable, strict=True))
+    for leaf, entry in zip(bound.leaves, arguments.entries, strict=True):
+        if entry == INTEGER:
+            size = env.fresh(leaf)
+            origins[str(size)] = next(names)
+            fixed.append(user_int(size, env))
+        elif is_input(entry):
+            array, mutable = next(rest)
+            spec = array_spec(array, env, is_number(entry))
+            order = "C" if array.flags.c_contiguous else "?"
+            name = next(names)
+            origins |= {str(d): f"{name}.shape[{k}]" for k, d in enumerate(spec.shape)}
+            inputs.append(Argument(name, spec, array, order, mutable))
+            fixed.append(_TRACED)
+        else:
+            fixed.append(leaf)
+    return inputs, fixed, origins
+
+
+def _captured(
+    name: str,
+    traced: Callable[..., Any],
+    inputs: Sequence[Argument],
+    env: ShapeEnv,
+    of_tensors: bool,
+) -> Captured:
+    try:
+        return capture(traced, inputs, env, name.strip("<>"), of_tensors)
+    except JitgraphError as error:
+        raise located(error) from None
+    except (TypeError, AttributeError) as error:
+        raise CaptureError(
+            f"{name} could not be captured: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_differentiable(captured: Captured, wanted: Sequence[int]) -> bool:
+    """Whether any floating-point output depends on a wanted input."""
+    active = {captured.graph.inputs[k] for k in wanted}
+    for node in captured.graph.nodes:
+        if node.op.differentiable and any(i in active for i in node.inputs):
+            active.add(node)
+    return any(o in active and o.spec.dtype.kind == "f" for o in captured.graph.outputs)
