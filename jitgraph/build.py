@@ -49,7 +49,7 @@ class Staged:
 def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
     """Fuse and lower."""
     on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
-    plan = schedule(partition(graph), in_place=on_cpu)
+    plan = schedule(partition(graph, nesting=on_cpu), in_place=on_cpu)
     known = {n: layouts.get(str(n.attrs["name"]), "C") if on_cpu else "C" for n in graph.inputs}
     for refusal in plan.refusals if config.logs("fusion") else ():
         producer, consumer = refusal.producer, refusal.consumer

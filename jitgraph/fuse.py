@@ -32,10 +32,15 @@ SPREAD_FLOPS = 4  # the same for one that would be computed once per row
 
 @dataclass(eq=False)
 class Group:
-    """Operations of one kernel over `domain`, reducing `reduced` axes of it."""
+    """Operations of one kernel over `domain`, reducing `reduced` axes of it.
+
+    With `nested` axes there are two loops of reductions: the nearest of some centres is a minimum
+    over centres of a sum over coordinates.
+    """
 
     domain: tuple[Dim, ...]
     reduced: frozenset[int] = frozenset()
+    nested: frozenset[int] = frozenset()  # axes reduced to what `reduced` axes are reduced over
     place: dict[Node, Index] = field(default_factory=dict)  # members, producers first
     inlined: set[Node] = field(default_factory=set)  # computed again here
     outputs: list[Node] = field(default_factory=list)
@@ -47,7 +52,8 @@ class Group:
 
     @property
     def outer(self) -> tuple[int, ...]:
-        return tuple(k for k in range(len(self.domain)) if k not in self.reduced)
+        inner = self.reduced | self.nested
+        return tuple(k for k in range(len(self.domain)) if k not in inner)
 
 
 @dataclass(frozen=True)
@@ -71,9 +77,12 @@ class Partition:
     refusals: tuple[Refusal, ...]
 
 
-def partition(graph: Graph) -> Partition:
-    """Group the graph's operations into kernels and library calls."""
-    fusion = _Fusion(graph)
+def partition(graph: Graph, nesting: bool = True) -> Partition:
+    """Group the graph's operations into kernels and library calls.
+
+    nesting: whether a kernel may reduce what it has reduced already.
+    """
+    fusion = _Fusion(graph, nesting)
     for node in graph.nodes:
         if is_fusable(node):
             fusion.visit(node)
@@ -189,8 +198,14 @@ def result_place(node: Node, place: Index) -> Index:
 
 
 class _Fusion:
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, graph: Graph, nesting: bool) -> None:
+        self.graph, self.nesting = graph, nesting
+        self.consumers: dict[Node, set[Node]] = {}
+        for node in graph.nodes:
+            if not is_transparent(node):
+                for source in node.inputs:
+                    self.consumers.setdefault(_behind(source), set()).add(node)
+        self.needed = {_behind(node) for node in graph.needed}
         self.groups: list[Group] = []
         self.group_of: dict[Node, Group] = {}
         self.before = readers_before_writes(graph)
@@ -236,7 +251,11 @@ class _Fusion:
     def _enter(self, group: Group, node: Node, place: Index) -> None:
         if node.kind is Kind.REDUCE:
             reduced = {i.axis for k, i in enumerate(place) if k in node.attrs["axis"]} - {None}
-            group.reduced |= {k for k in reduced if k is not None}
+            axes = frozenset(k for k in reduced if k is not None)
+            if group.reduced and axes != group.reduced:
+                group.nested, group.reduced = group.reduced, axes
+            else:
+                group.reduced = axes
         group.place[node] = place
         self.group_of[node] = group
 
@@ -265,9 +284,14 @@ class _Fusion:
             return "its loops are others"
         covered = set(own_to_group.values())
         everything = {k for k, d in enumerate(group.domain) if not (isinstance(d, int) and d == 1)}
+        everything -= group.nested
         rows = everything - group.reduced
+        if group.nested and self._waits_for_rows(operands, group, covered, rows):
+            return "it would reduce the nested axes again"
         if node.kind is Kind.REDUCE:
             axes = {v for k, v in own_to_group.items() if k in node.attrs["axis"]}
+            if covered == rows and home is None and self._may_nest(group, axes, rows):
+                return place
             if covered != everything:
                 return "it reduces what is reduced already"
             if group.reduced and axes != group.reduced:
@@ -285,11 +309,45 @@ class _Fusion:
             return "another step lies between them"
         return place
 
+    def _may_nest(self, group: Group, axes: set[int], rows: set[int]) -> bool:
+        """Whether a reduction of a group's rows can be its outer one: rows must be left to run in
+        parallel, and nobody else may need the elements that are reduced first.
+        """
+        if not self.nesting or group.nested or not group.reduced or not axes < rows:
+            return False
+        inside = group.inside
+        return all(
+            member not in self.needed and self.consumers.get(member, set()) <= inside
+            for member in inside
+            if member.kind is not Kind.REDUCE
+            and any(i.axes() & group.reduced for i in group.place.get(member, ()))
+        )
+
+    def _waits_for_rows(
+        self,
+        operands: list[tuple[Node, Index]],
+        group: Group,
+        covered: set[int],
+        rows: set[int],
+    ) -> bool:
+        """Whether elements would be computed again, their nested reductions too, for a second pass
+        over a row.
+        """
+        if covered <= rows:
+            return False
+        return any(
+            self.group_of.get(source) is group
+            and not any(i.axes() & group.reduced for i in result_place(source, group.place[source]))
+            for source, _ in operands
+        )
+
     def _merged(self, home: Group, other: Group, node: Node, place: Index) -> str:
         """Move the members of `other` into `home`, which has `node` already; the reason if that
         can't be.
         """
         translate: dict[int, int] = {}
+        if home.nested or other.nested:
+            return "its loops are others"
         if node.kind is Kind.REDUCE:
             return "two operands of a reduction from two kernels"
         for theirs, ours in zip(place, home.place[node], strict=True):

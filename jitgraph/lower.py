@@ -21,7 +21,7 @@ import builtins
 import keyword
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -90,10 +90,7 @@ class _Lowering:
         self.buffers: dict[Node, ir.Buffer] = {}
         self._declare_buffers(layouts)
         self.levels: dict[tuple[Node, Index], int] = {}
-        self.values: dict[tuple[Node, Index], ir.Expr] = {}  # of the row
-        self.row: list[ir.Stmt | _OpenLoop] = []
-        self.inner: list[ir.Stmt] = []
-        self.inner_values: dict[tuple[Node, Index], ir.Expr] = {}
+        self.row, self.inner, self.deep = _Scope(), _Scope(), _Scope()
         self.earlier: dict[tuple[Node, Index], tuple[list[ir.Stmt], ir.Expr]] = {}
         self.stashed: dict[Node, tuple[Node, Index]] = {}  # output -> value kept in it
         self.wraps: dict[str, dict[ir.Expr, tuple[ir.Expr, int, Dim | None]]] = {}
@@ -103,7 +100,8 @@ class _Lowering:
     # names and buffers
 
     def _loop_names(self) -> dict[int, str]:
-        ordered = [*self.group.outer, *sorted(self.group.reduced)]
+        group = self.group
+        ordered = [*group.outer, *sorted(group.reduced), *sorted(group.nested)]
         looped = [k for k in ordered if not _is_one(self.group.domain[k])]
         return {k: LOOP_NAMES[n] if n < len(LOOP_NAMES) else f"i{n}" for n, k in enumerate(looped)}
 
@@ -154,7 +152,8 @@ class _Lowering:
     # the nest
 
     def run(self) -> Lowered:
-        reductions = [m for m in self.group.place if m.kind is Kind.REDUCE]
+        everyone = [m for m in self.group.place if m.kind is Kind.REDUCE]
+        reductions = [m for m in everyone if not self._is_nested(m)]
         stores = {
             o: self.level(v, self.result(v))
             for o in self.group.outputs
@@ -172,7 +171,9 @@ class _Lowering:
                 [o for o in stores if stores[o] == number],
                 max(stores.values(), default=-1),
             )
-        self.row += self._stores([o for o in self.group.outputs if self.is_row(self.stored(o))])
+        self.row.body += self._stores(
+            [o for o in self.group.outputs if self.is_row(self.stored(o))]
+        )
         return self._nest()
 
     def stored(self, output: Node) -> Node:
@@ -196,38 +197,105 @@ class _Lowering:
         return self.on_row(self.result(node))
 
     def on_row(self, index: Index) -> bool:
-        return not any(i.axes() & self.group.reduced for i in index)
+        return self._scope(index) is self.row
+
+    def _scope(self, index: Index) -> _Scope:
+        """Where a value at this index is computed: once a row, once a step of a pass over it, or
+        once a step of a nested reduction.
+        """
+        axes = {axis for i in index for axis in i.axes()}
+        if axes & self.group.nested:
+            return self.deep
+        return self.inner if axes & self.group.reduced else self.row
+
+    def _is_nested(self, node: Node) -> bool:
+        return self._scope(self.group.place[node]) is self.deep
 
     def _pass(
         self, number: int, reductions: list[Node], stores: list[Node], last_store: int
     ) -> None:
-        self.inner, self.inner_values, self.current_pass = [], {}, number
+        self.inner, self.current_pass = _Scope(), number
         self.last_store = last_store
         accumulators: dict[Node, ir.Accumulator] = {}
         for node in reductions:
             accumulators[node] = self._accumulator(node)
-            self.row.append(accumulators[node])
+            self.row.body.append(accumulators[node])
+        self._accumulate(accumulators, self.inner)
+        self.inner.body += self._stores(stores)
+        kept = {key: (self.inner.body, value) for key, value in self.inner.values.items()}
+        self.earlier.update(kept)
+        self.row.body.append(_OpenLoop(self._loops(self.group.reduced), self.inner.body))
+        self._note_results(accumulators, self.row)
+
+    def _loops(self, axes: frozenset[int]) -> list[int]:
+        return [k for k in sorted(axes) if k in self.index_names]
+
+    def _accumulate(self, accumulators: Mapping[Node, ir.Accumulator], scope: _Scope) -> None:
         for node, accumulator in accumulators.items():
             value = _cast(self.value(node.inputs[0], self.group.place[node]), accumulator.dtype)
             at = self._position(node) if accumulator.combine.startswith("arg") else None
-            self.inner.append(ir.Accumulate(accumulator.name, accumulator.combine, value, at))
-        self.inner += self._stores(stores)
-        self.earlier.update({key: (self.inner, value) for key, value in self.inner_values.items()})
-        self._close_pass()
-        for node, accumulator in accumulators.items():
-            name = accumulator.name
-            found = ir.Var(name, accumulator.dtype)
-            if accumulator.combine.startswith("arg"):
-                found = ir.Var(f"{name}_at", ir.INDEX)
-            self.values[node, self.result(node)] = _cast(found, node.spec.dtype.name)
+            scope.body.append(ir.Accumulate(accumulator.name, accumulator.combine, value, at))
 
-    def _close_pass(self) -> None:
-        """Put the pass into the row; its statement list stays open for a stash."""
-        axes = [k for k in sorted(self.group.reduced) if k in self.index_names]
-        self.row.append(_OpenLoop(axes, self.inner))
+    def _note_results(self, accumulators: Mapping[Node, ir.Accumulator], scope: _Scope) -> None:
+        for node, accumulator in accumulators.items():
+            found = ir.Var(accumulator.name, accumulator.dtype)
+            if accumulator.combine.startswith("arg"):
+                found = ir.Var(f"{accumulator.name}_at", ir.INDEX)
+            scope.values[node, self.result(node)] = _cast(found, node.spec.dtype.name)
+
+    def _nested_reductions(self, node: Node) -> None:
+        """A loop over the nested axes, in the open pass, for a reduction and those that can be made
+        along with it; those it waits for have loops of their own before.
+        """
+        depth = self._nested_depth(node)
+        together = [m for m in self._nested() if (m, self.result(m)) not in self.inner.values]
+        for waited in together:
+            if self._nested_depth(waited) < depth and self._needs(node, waited):
+                self.value(waited, self.result(waited))
+        accumulators: dict[Node, ir.Accumulator] = {}
+        for member in together:
+            known = (member, self.result(member)) in self.inner.values
+            if self._nested_depth(member) == depth and not known and self._ready(member):
+                accumulators[member] = self._accumulator(member)
+                self.inner.body.append(accumulators[member])
+        self.deep = _Scope()
+        self._accumulate(accumulators, self.deep)
+        loop = _OpenLoop(self._loops(self.group.nested), self.deep.body)
+        self.inner.body += self._closed([loop])
+        self._note_results(accumulators, self.inner)
+
+    def _nested(self) -> list[Node]:
+        return [m for m in self.group.place if m.kind is Kind.REDUCE and self._is_nested(m)]
+
+    def _nested_depth(self, node: Node) -> int:
+        """How many nested reductions a nested reduction waits for, one after the other."""
+        waited = [
+            m
+            for m in self.group.place
+            if m is not node
+            and m.kind is Kind.REDUCE
+            and self._is_nested(m)
+            and self._needs(node, m)
+        ]
+        return 1 + max(map(self._nested_depth, waited), default=-1)
+
+    def _needs(self, node: Node, other: Node) -> bool:
+        stack, seen = list(node.inputs), set[Node]()
+        while stack:
+            current = stack.pop()
+            if current is other:
+                return True
+            if current not in seen:
+                seen.add(current)
+                stack.extend(current.inputs)
+        return False
+
+    def _ready(self, node: Node) -> bool:
+        """Whether the open pass comes late enough for what a nested reduction takes in."""
+        return self.level(node.inputs[0], self.group.place[node]) <= self.current_pass
 
     def _nest(self) -> Lowered:
-        body = self._closed(self.row)
+        body = self._closed(self.row.body)
         outer = [k for k in self.group.outer if k in self.index_names]
         extent: Dim = 1
         for position, k in reversed(list(enumerate(outer))):
@@ -309,7 +377,8 @@ class _Lowering:
         key = node, index
         if key not in self.levels:
             if node.kind is Kind.REDUCE:
-                found = self.level(node.inputs[0], self.group.place[node]) + 1
+                found = self.level(node.inputs[0], self.group.place[node])
+                found += not self._is_nested(node)
             else:
                 found = max((self.level(s, i) for s, i in reads(node, index)), default=0)
             self.levels[key] = found
@@ -324,41 +393,41 @@ class _Lowering:
             return self._dim(node.attrs["dim"])
         if node not in self.inside:
             return self._load(node, index)
-        on_row = self.on_row(index)
-        known = self.values if on_row else self.inner_values
         key = node, index
-        if key not in known:
-            known[key] = self._recalled(key) or self._computed(node, index, on_row)
-        return known[key]
+        if key not in self._scope(index).values:
+            if node.kind is Kind.REDUCE:
+                self._nested_reductions(node)
+            else:
+                found = self._recalled(key) or self._computed(node, index)
+                self._scope(index).values[key] = found
+        return self._scope(index).values[key]
 
     def _dim(self, dim: Dim) -> ir.Expr:
         extent = self.extent(dim)
         return ir.Const(extent, ir.INDEX) if isinstance(extent, int) else ir.Var(extent, ir.INDEX)
 
     def _load(self, node: Node, index: Index) -> ir.Expr:
-        key = node, index
-        on_row = self.on_row(index)
-        known = self.values if on_row else self.inner_values
-        if key not in known:
+        key, scope = (node, index), self._scope(index)
+        if key not in scope.values:
             load = ir.Load(self.buffers[node], self.subscript(index))
-            known[key] = self._let(load, on_row)
-        return known[key]
+            scope.values[key] = self._let(load, index)
+        return scope.values[key]
 
-    def _computed(self, node: Node, index: Index, on_row: bool) -> ir.Expr:
+    def _computed(self, node: Node, index: Index) -> ir.Expr:
         if node.op is ew.IOTA:
-            return self._let(_cast(self.subscript(index)[0], node.spec.dtype.name), on_row)
+            return self._let(_cast(self.subscript(index)[0], node.spec.dtype.name), index)
         assert node.op.loop is not None and node.op.loop_dtypes is not None
         *dtypes, result = node.op.loop_dtypes(*[i.spec for i in node.inputs], **node.attrs)
         if node.op is ew.CAST:
             ((source, at),) = reads(node, index)
-            return self._let(_cast(self.value(source, at), result.name), on_row)
+            return self._let(_cast(self.value(source, at), result.name), index)
         args = [
             _cast(self.value(source, at), dtype.name)
             for (source, at), dtype in zip(reads(node, index), dtypes, strict=True)
         ]
         template = self._template(node, dtypes, args)
         used = tuple(args[: 1 + max(("xyz".find(c) for c in _letters(template)), default=-1)])
-        return self._let(ir.Apply(template, used, result.name), on_row)
+        return self._let(ir.Apply(template, used, result.name), index)
 
     def _template(self, node: Node, dtypes: list[np.dtype[Any]], args: list[ir.Expr]) -> str:
         assert node.op.loop is not None
@@ -378,7 +447,7 @@ class _Lowering:
             return None
         stmts, value = self.earlier[key]
         if node in self.group.outputs and index == self.result(node):
-            return self._let(ir.Load(self.buffers[node], self.subscript(index)), False)
+            return self._let(ir.Load(self.buffers[node], self.subscript(index)), index)
         home = self._free_output(key)
         if home is None:
             return None
@@ -386,7 +455,7 @@ class _Lowering:
         if home not in self.stashed:
             self.stashed[home] = key
             stmts.append(ir.Store(buffer, place, value))
-        return self._let(ir.Load(buffer, place), False)
+        return self._let(ir.Load(buffer, place), index)
 
     def _free_output(self, key: tuple[Node, Index]) -> Node | None:
         node, index = key
@@ -401,12 +470,11 @@ class _Lowering:
                 return output
         return None
 
-    def _let(self, value: ir.Expr, on_row: bool) -> ir.Expr:
+    def _let(self, value: ir.Expr, index: Index) -> ir.Expr:
         if isinstance(value, (ir.Const, ir.Var)):
             return value
         name = self.fresh()
-        scope: list[Any] = self.row if on_row else self.inner
-        scope.append(ir.Let(name, value))
+        self._scope(index).body.append(ir.Let(name, value))
         return ir.Var(name, value.dtype)
 
     def subscript(self, index: Index) -> tuple[ir.Expr, ...]:
@@ -466,6 +534,14 @@ class _Lowering:
                 {printed: plain for printed, (plain, _, _) in wraps.items()},
             )
         return interiors
+
+
+@dataclass(eq=False)
+class _Scope:
+    """Statements that run at one place of the nest, and the values known there."""
+
+    body: list[Any] = field(default_factory=list)
+    values: dict[tuple[Node, Index], ir.Expr] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -52,7 +52,8 @@ def _steps(staged: Staged, hints: dict[str, int], hosts: Sequence[HostCall]) -> 
         kernel = staged.kernels[step].kernel
         buffers = staged.kernels[step].buffers
         moved = sum(_bytes(n, hints) for n in buffers)
-        rows = f", reduces axes {sorted(step.reduced)}" if step.reduced else ""
+        axes = sorted(step.reduced | step.nested)
+        rows = f", reduces axes {axes}" if axes else ""
         lines.append(
             f"  kernel   {kernel.name}  over [{', '.join(map(str, step.domain))}]{rows}, "
             f"{_readable(moved)} moved"

@@ -9,35 +9,17 @@ float32 = np.float32
 
 @njit(error_model="numpy", fastmath={"contract"})
 def nearest_0(points, centers, out, n1, n2, lo, hi):
-    """test_golden.py:33  subtract, square, sum"""
-    for i in range(lo, hi):
-        assume(i >= 0)
-        for j in range(n2):
-            t0 = float32(0.0)
-            for k in range(n1):
-                t3 = points[i, k] - centers[j, k]
-                t0 = add_reassoc(t0, t3 * t3)
-            out[i, j] = t0
-
-
-import math
-
-import numpy as np
-from numba import njit
-from jitgraph_codegen.loop_math import assume
-
-float32 = np.float32
-
-
-@njit(error_model="numpy", fastmath={"contract"})
-def nearest_1(sum_, out, n1, lo, hi):
-    """test_golden.py:33  argmin"""
+    """test_golden.py:33  subtract, square, sum, argmin"""
     for i in range(lo, hi):
         assume(i >= 0)
         t0 = float32(math.inf)
         t0_at = 0
-        for j in range(n1):
-            t0_new = sum_[i, j]
+        for j in range(n2):
+            t1 = float32(0.0)
+            for k in range(n1):
+                t4 = points[i, k] - centers[j, k]
+                t1 = add_reassoc(t1, t4 * t4)
+            t0_new = t1
             if t0_new < t0 or (t0_new != t0_new and t0 == t0):
                 t0 = t0_new
                 t0_at = j
@@ -46,8 +28,6 @@ def nearest_1(sum_, out, n1, lo, hi):
 
 def program(a0, a1, sizes):
     (s0, s1, s2, s3) = sizes
-    t0 = empty((s0, s2), float32)
-    nearest_0((a0, a1, t0), (s0, s1, s2), s0, s0*s2*s1*9)
-    t1 = empty((s0,), int64)
-    nearest_1((t0, t1), (s0, s2), s0, s0*s2*5)
-    return (t1,)
+    t0 = empty((s0,), int64)
+    nearest_0((a0, a1, t0), (s0, s1, s2), s0, s0*s2*s1*10)
+    return (t0,)

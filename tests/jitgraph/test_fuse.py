@@ -66,3 +66,47 @@ def test_no_step_between_members_of_a_kernel_depends_on_it() -> None:
 
     assert steps(function, X) == ["kernel", "matmul", "kernel"]
     np.testing.assert_allclose(jitgraph.compile(function)(X), function(X))
+
+
+POINTS, CENTERS = np.random.default_rng(0).standard_normal((2, 7, 3))
+
+
+def squared_distances(x, c):
+    d = x[:, None, :] - c[None, :, :]
+    return (d * d).sum(axis=2)
+
+
+def standardised(x, c):
+    d = x[:, None, :] * c[None, :, :]
+    d = (d - d.mean(axis=2, keepdims=True)) / (1 + d.var(axis=2, keepdims=True))
+    return d.max(axis=2)
+
+
+NESTED = {
+    "nearest": lambda x, c: squared_distances(x, c).argmin(axis=1),
+    "nearest_and_its_distance": lambda x, c: (lambda d: (d.argmin(axis=1), d.min(axis=1) ** 0.5))(
+        squared_distances(x, c)
+    ),
+    "potential": lambda x, c: (1 / np.sqrt(squared_distances(x, c) + 1)).sum(axis=1),
+    "statistics_first": lambda x, c: standardised(x, c).sum(axis=1),
+    "distances_too": lambda x, c: (lambda d: (d, d.sum(axis=1) * 2))(squared_distances(x, c)),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_reductions_of_reductions_are_one_kernel(name: str) -> None:
+    """The large array between them never exists."""
+    function = NESTED[name]
+    assert steps(function, POINTS, CENTERS) == ["kernel"]
+    got = jitgraph.compile(function)(POINTS, CENTERS)
+    expected = function(POINTS, CENTERS)
+    many = isinstance(expected, tuple)
+    for g, e in zip(got if many else [got], expected if many else [expected], strict=True):
+        np.testing.assert_allclose(g, e, rtol=1e-13)
+
+
+def test_nested_reductions_are_not_made_twice() -> None:
+    """A softmax over centres would need the distances in three passes: they are kept instead."""
+    assert len(steps(lambda x, c: jitgraph.softmax(squared_distances(x, c)), POINTS, CENTERS)) == 2
+    whole = steps(lambda x, c: squared_distances(x, c).sum(), POINTS, CENTERS)
+    assert whole == ["kernel", "kernel"]  # rows in parallel, then their sum
