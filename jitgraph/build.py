@@ -29,6 +29,7 @@ from .schedule import Plan, schedule
 from .symbolic import Size, add, is_known_before, mul, symbols
 
 INDENT = "    "
+WIDE = 4096  # columns that are worth sharing between threads
 
 
 def build(
@@ -237,6 +238,8 @@ class _Builder:
             if buffer.layout == "A":
                 sizes += [f"{self._array(node)}.strides[{k}]" for k in range(len(buffer.shape))]
         work = f"{_product_text(group.domain)}*{_work(group, len(kernel.buffers))}"
+        if lowered.shares_columns:  # threads in each other's cache lines gain nothing
+            work += f"*(({lowered.extent})//{WIDE})"
         self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {work})")
         if self.native is not None:
             names = tuple(self._array(n) for n in lowered.buffers)

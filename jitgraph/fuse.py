@@ -27,7 +27,7 @@ from .spec import COMPLEX, FUSABLE
 from .symbolic import Dim
 
 RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
-SPREAD_FLOPS = 4  # the same for one that would be computed once per row
+SPREAD_FLOPS = 3  # the same for one that would be computed once per row
 
 
 @dataclass(eq=False)
@@ -40,6 +40,7 @@ class Group:
 
     domain: tuple[Dim, ...]
     reduced: frozenset[int] = frozenset()
+    along_rows: bool = False  # whether reductions add up whole rows, see `_runs_along_rows`
     nested: frozenset[int] = frozenset()  # axes reduced to what `reduced` axes are reduced over
     place: dict[Node, Index] = field(default_factory=dict)  # members, producers first
     inlined: set[Node] = field(default_factory=set)  # computed again here
@@ -80,7 +81,7 @@ class Partition:
 def partition(graph: Graph, nesting: bool = True) -> Partition:
     """Group the graph's operations into kernels and library calls.
 
-    nesting: whether a kernel may reduce what it has reduced already.
+    nesting: whether loops may be nested in other ways than rows around reductions.
     """
     fusion = _Fusion(graph, nesting)
     for node in graph.nodes:
@@ -256,8 +257,11 @@ class _Fusion:
                 group.nested, group.reduced = group.reduced, axes
             else:
                 group.reduced = axes
+        first = node.kind is Kind.REDUCE and not any(m.kind is Kind.REDUCE for m in group.place)
         group.place[node] = place
         self.group_of[node] = group
+        if first:
+            group.along_rows = self.nesting and _runs_along_rows(group)
 
     def _refuse(
         self, operands: list[tuple[Node, Index]], group: Group, node: Node, why: str
@@ -286,6 +290,9 @@ class _Fusion:
         everything = {k for k, d in enumerate(group.domain) if not (isinstance(d, int) and d == 1)}
         everything -= group.nested
         rows = everything - group.reduced
+        results = [s for s, _ in operands if s in group.place and s.kind is Kind.REDUCE]
+        if results and group.along_rows:
+            return "rows are added up as a whole"
         if group.nested and self._waits_for_rows(operands, group, covered, rows):
             return "it would reduce the nested axes again"
         if node.kind is Kind.REDUCE:
@@ -314,6 +321,8 @@ class _Fusion:
         parallel, and nobody else may need the elements that are reduced first.
         """
         if not self.nesting or group.nested or not group.reduced or not axes < rows:
+            return False
+        if group.along_rows:
             return False
         inside = group.inside
         return all(
@@ -348,6 +357,8 @@ class _Fusion:
         translate: dict[int, int] = {}
         if home.nested or other.nested:
             return "its loops are others"
+        if home.along_rows or other.along_rows:
+            return "rows are added up as a whole"
         if node.kind is Kind.REDUCE:
             return "two operands of a reduction from two kernels"
         for theirs, ours in zip(place, home.place[node], strict=True):
@@ -417,7 +428,7 @@ class _Fusion:
         origin = self.group_of[source]
         subtree = _subtree(source, origin)
         flops = sum(m.op.loop.flops if m.op.loop else 1 for m in subtree)
-        spread = len(source.spec.shape) < len(home.domain) and source.spec.shape != ()
+        spread = source.spec.shape != () and _long(source.spec.shape) < _long(home.domain)
         limit = SPREAD_FLOPS if spread else RECOMPUTE_FLOPS
         if any(m.kind is Kind.REDUCE for m in subtree) or (
             flops > limit and source.spec.shape != ()
@@ -438,6 +449,32 @@ def _reads_elsewhere(reader: Group, maker: Group, places: dict[Node, Index]) -> 
             if from_memory and (place is None or at != result_place(source, places[source])):
                 return True
     return False
+
+
+def _runs_along_rows(group: Group) -> bool:
+    """Whether a reduction had better add up whole rows: `x.sum(axis=0)` of a matrix reads its
+    memory in order if the loop over the columns is the inner one.
+
+    The results then serve as accumulators, so what is computed from them is another kernel.
+    """
+    looped = [k for k, d in enumerate(group.domain) if not (isinstance(d, int) and d == 1)]
+    first = next((k for k in looped if k in group.reduced), len(group.domain))
+    if not any(k > first and k not in group.reduced for k in looped):
+        return False
+    along_rows = along_reduced = 0
+    for member, place in group.place.items():
+        if member.kind is Kind.REDUCE and str(member.op.name).startswith("arg"):
+            return False
+        for source, index in reads(member, place):
+            if source not in group.inside and index and index[-1].axis is not None:
+                along_reduced += index[-1].axis in group.reduced
+                along_rows += index[-1].axis not in group.reduced
+    return along_rows > along_reduced
+
+
+def _long(shape: tuple[Dim, ...]) -> int:
+    """How many axes have more than one element."""
+    return sum(not (isinstance(d, int) and d == 1) for d in shape)
 
 
 def _unify(read: Index, place: Index, own_to_group: dict[int, int]) -> bool:

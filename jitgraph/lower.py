@@ -20,8 +20,8 @@ from __future__ import annotations
 import builtins
 import keyword
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,15 @@ from jitgraph_codegen.passes import Interior, optimise, split
 from jitgraph_codegen.printing import DTYPES
 
 from .affine import Affine, Index, Wrap
-from .fuse import WRITES, Group, domain_of, external_inputs, follow, reads, result_place
+from .fuse import (
+    WRITES,
+    Group,
+    domain_of,
+    external_inputs,
+    follow,
+    reads,
+    result_place,
+)
 from .graph import CONSTANT, INPUT, SIZE, Node
 from .ops import TABLE, Kind
 from .ops import elementwise as ew
@@ -52,6 +60,10 @@ RESERVED = (
     | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
     | {"wrapped", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
 ) - {"x", "y", "z"}
+_COMBINED = {
+    "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
+    "any": "x | y", "all": "x & y",
+}  # fmt: skip
 LARGEST_POWER = 4  # integer exponents up to here are multiplied out
 
 
@@ -64,6 +76,7 @@ class Lowered:
     sizes: Mapping[str, Dim]
     extent: Dim
     outputs: tuple[Node, ...]
+    shares_columns: bool = False  # whether threads share the columns that are added up
 
 
 def lower(
@@ -88,6 +101,7 @@ class _Lowering:
         self.sizes: dict[str, Dim] = {}
         self.index_names = self._loop_names()
         self.buffers: dict[Node, ir.Buffer] = {}
+        self.along_rows = group.along_rows
         self._declare_buffers(layouts)
         self.levels: dict[tuple[Node, Index], int] = {}
         self.row, self.inner, self.deep = _Scope(), _Scope(), _Scope()
@@ -117,7 +131,8 @@ class _Lowering:
                 self._declare_sink(node, layouts[node], taken)
                 continue
             name = _unique("out" if len(outputs) == 1 else f"out{k}", taken)
-            self.buffers[node] = self._buffer(node, name, "C", "out")
+            adds_up = self.along_rows and node.kind is Kind.REDUCE
+            self.buffers[node] = self._buffer(node, name, "C", "inout" if adds_up else "out")
 
     def _declare_sink(self, write: Node, layout: str, taken: set[str]) -> None:
         """One buffer for the array before and after a write, so that the compiler sees it is
@@ -152,6 +167,8 @@ class _Lowering:
     # the nest
 
     def run(self) -> Lowered:
+        if self.along_rows:
+            return self._run_along_rows()
         everyone = [m for m in self.group.place if m.kind is Kind.REDUCE]
         reductions = [m for m in everyone if not self._is_nested(m)]
         stores = {
@@ -176,6 +193,49 @@ class _Lowering:
         )
         return self._nest()
 
+    def _run_along_rows(self) -> Lowered:
+        """Reductions whose results are their own accumulators:
+
+        for j in range(lo, hi): out[j] = 0.0
+        for i in range(n0):
+            for j in range(lo, hi): out[j] = out[j] + x[i, j]
+        """
+        start: list[ir.Stmt] = []
+        updates: list[ir.Stmt] = []
+        for node in [m for m in self.group.place if m.kind is Kind.REDUCE]:
+            accumulator = self._accumulator(node)
+            combine, dtype = accumulator.combine, accumulator.dtype
+            buffer, index = self.buffers[node], self.subscript(self.result(node))
+            start.append(ir.Store(buffer, index, _constant(ir.neutral(combine, dtype), dtype)))
+            value = _cast(self.value(node.inputs[0], self.group.place[node]), dtype)
+            both = (ir.Load(buffer, index), value)
+            updates.append(ir.Store(buffer, index, ir.Apply(_COMBINED[combine], both, dtype)))
+        self.inner.body += updates
+        self.inner.body += self._stores([o for o in self.group.outputs if not self.is_row(o)])
+        order = sorted(self.index_names)
+        first = min(k for k in order if k in self.group.reduced)
+        leading = [k for k in order if k < first]
+        rows = [k for k in order if k > first and k not in self.group.reduced]
+        shared = (leading or rows)[0]  # the axis that threads share
+        body: tuple[ir.Stmt, ...] = (
+            *self._looped(rows, start, shared),
+            *self._looped([k for k in order if k >= first], self.inner.body, shared),
+        )
+        body = self._looped(leading, [*self.row.body, *body], shared)
+        found = self._finished(body, self.group.domain[shared])
+        return replace(found, shares_columns=not leading)
+
+    def _looped(self, axes: list[int], body: Sequence[ir.Stmt], shared: int) -> tuple[ir.Stmt, ...]:
+        """Loops over axes, the first one outermost; the shared one runs over a part."""
+        nest = tuple(body)
+        for k in reversed(axes):
+            index = self.index_names[k]
+            if k == shared:
+                nest = (ir.Range(index, nest),)
+            else:
+                nest = (ir.For(index, self.extent(self.group.domain[k]), nest),)
+        return nest
+
     def stored(self, output: Node) -> Node:
         """The member whose elements an output holds."""
         return self.group.sinks.get(output, output)
@@ -194,16 +254,15 @@ class _Lowering:
         return result_place(node, self.group.place[node])
 
     def is_row(self, node: Node) -> bool:
-        return self.on_row(self.result(node))
-
-    def on_row(self, index: Index) -> bool:
-        return self._scope(index) is self.row
+        return not any(i.axes() & self.group.reduced for i in self.result(node))
 
     def _scope(self, index: Index) -> _Scope:
         """Where a value at this index is computed: once a row, once a step of a pass over it, or
         once a step of a nested reduction.
         """
         axes = {axis for i in index for axis in i.axes()}
+        if self.along_rows:
+            return self.inner if axes else self.row
         if axes & self.group.nested:
             return self.deep
         return self.inner if axes & self.group.reduced else self.row
@@ -297,13 +356,11 @@ class _Lowering:
     def _nest(self) -> Lowered:
         body = self._closed(self.row.body)
         outer = [k for k in self.group.outer if k in self.index_names]
-        extent: Dim = 1
-        for position, k in reversed(list(enumerate(outer))):
-            if position == 0:
-                extent = self.group.domain[k]
-                body = (ir.Range(self.index_names[k], body),)
-            else:
-                body = (ir.For(self.index_names[k], self.extent(self.group.domain[k]), body),)
+        if not outer:
+            return self._finished(body, 1)
+        return self._finished(self._looped(outer, body, outer[0]), self.group.domain[outer[0]])
+
+    def _finished(self, body: tuple[ir.Stmt, ...], extent: Dim) -> Lowered:
         body = split(body, self._interiors())
         last = self.extent(extent)  # may add a size, so it comes before the sizes are read
         buffers = tuple(dict.fromkeys(self.buffers.values()))

@@ -181,6 +181,8 @@ class _Scheduler:
         while value.op in _INVERTIBLE:
             value = value.inputs[0]
         group = self.group_of.get(value)
+        if group is not None and group.along_rows and value.kind is Kind.REDUCE:
+            return  # it needs its own memory to add up in
         if (
             group is None
             or value not in group.outputs

@@ -18,6 +18,7 @@ A kernel of no `Range` handles its extent of 1 in one go.  Dtypes are NumPy name
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -254,6 +255,24 @@ class _Verifier:
             case Apply(_, args, _):
                 for arg in args:
                     self.expr(arg, scope)
+
+
+def neutral(combine: str, dtype: str) -> bool | int | float:
+    """What an accumulator starts from."""
+    if combine in ("any", "all"):
+        return combine == "all"
+    if combine in ("sum", "prod"):
+        return combine == "prod" if dtype == "bool" else int(combine == "prod")
+    lowest = combine in ("max", "argmax")
+    if dtype == "bool":
+        return not lowest
+    if dtype.startswith("float"):
+        return -math.inf if lowest else math.inf
+    bits = int(dtype.lstrip("uint"))
+    top: int = 2 ** (bits - 1)
+    if dtype.startswith("u"):
+        return 0 if lowest else 2 * top - 1
+    return -top if lowest else top - 1
 
 
 def children(expr: Expr) -> tuple[Expr, ...]:

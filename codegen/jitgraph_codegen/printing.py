@@ -26,6 +26,7 @@ from .loop_ir import (
     Stmt,
     Var,
 )
+from .loop_ir import neutral as neutral_value
 
 NARROW_INTEGERS = frozenset(("int8", "int16", "int32", "uint8", "uint16", "uint32", "uint64"))
 DTYPES = (
@@ -130,24 +131,7 @@ def loop(index: str, bounds: Sequence[ast.expr], body: list[ast.stmt]) -> ast.st
 
 def neutral(combine: str, dtype: str) -> ast.expr:
     """What an accumulator starts from."""
-    if combine in ("any", "all"):
-        return ast.Constant(combine == "all")
-    if combine in ("sum", "prod"):
-        value = 0 if combine == "sum" else 1
-        return typed(float(value) if dtype.startswith("float") else value, dtype)
-    return typed(_extreme(combine in ("max", "argmax"), dtype), dtype)
-
-
-def _extreme(lowest: bool, dtype: str) -> bool | int | float:
-    if dtype == "bool":
-        return not lowest
-    if dtype.startswith("float"):
-        return -math.inf if lowest else math.inf
-    bits = int(dtype.lstrip("uint"))
-    top: int = 2 ** (bits - 1)
-    if dtype.startswith("u"):
-        return 0 if lowest else 2 * top - 1
-    return -top if lowest else top - 1
+    return typed(neutral_value(combine, dtype), dtype)
 
 
 def names_in(tree: ast.AST) -> set[str]:

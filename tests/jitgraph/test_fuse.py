@@ -30,7 +30,6 @@ ONE_KERNEL = {
     "transposed": lambda x: np.exp(x.T * 2 + 1).T + x,
     "softmax": lambda x: jitgraph.softmax(x),
     "layernorm": lambda x: (x - x.mean(axis=1, keepdims=True)) / x.std(axis=1, keepdims=True),
-    "columns": standardise,
     "two_reductions": lambda x: x.max(axis=1) - x.min(axis=1),
     "two_outputs": lambda x: (lambda h: (h, h.sum(axis=1)))(np.exp(x)),
     "row_then_elements": lambda x: (x * x).sum(axis=1) ** 0.5 + 1,
@@ -40,6 +39,23 @@ ONE_KERNEL = {
 @pytest.mark.parametrize("name", ONE_KERNEL)
 def test_one_kernel(name: str) -> None:
     assert steps(ONE_KERNEL[name], X) == ["kernel"]
+
+
+def test_sums_of_columns_add_up_rows() -> None:
+    """The loop that runs through memory is the inner one; what uses the sums is another kernel."""
+    f = jitgraph.compile(lambda x: (x * x).sum(axis=0) / 2, strict=True)
+    text = f.source(X)
+    assert steps(f._function, X) == ["kernel", "kernel"]
+    assert "for j in range(n0):\n        for i in range(lo, hi):" in text
+    np.testing.assert_allclose(f(X), f._function(X))
+    np.testing.assert_allclose(jitgraph.compile(standardise)(POINTS), standardise(POINTS))
+    for axis in (0, 1, (0, 1), (0, 2)):
+        cube = np.arange(24.0).reshape(2, 3, 4)
+        compiled = jitgraph.compile(lambda x, axis=axis: (x.sum(axis=axis), x.min(axis=axis)))
+        for got, want in zip(
+            compiled(cube), (cube.sum(axis=axis), cube.min(axis=axis)), strict=True
+        ):
+            np.testing.assert_array_equal(got, want)
 
 
 def test_library_calls_split_kernels() -> None:
