@@ -32,6 +32,7 @@ from jitgraph_codegen.printing import DTYPES
 
 from .affine import Affine, Index, Wrap
 from .fuse import (
+    SPREAD_FLOPS,
     WRITES,
     Group,
     domain_of,
@@ -45,7 +46,7 @@ from .ops import TABLE, Kind
 from .ops import elementwise as ew
 from .ops.elementwise import POLYNOMIAL
 from .schedule import write_index
-from .symbolic import Dim, product, sub, surely_nonnegative
+from .symbolic import Dim, add, floordiv, product, sub, surely_nonnegative
 
 LOOP_NAMES = "ijklpqruvw"
 _CALLED = {
@@ -58,12 +59,13 @@ _CALLED = {
 RESERVED = (
     frozenset(LOOP_NAMES)
     | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
-    | {"wrapped", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
+    | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
 ) - {"x", "y", "z"}
 _COMBINED = {
     "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
     "any": "x | y", "all": "x & y",
 }  # fmt: skip
+STRIP = 32  # elements; of 8 bytes they fill four cache lines
 LARGEST_POWER = 4  # integer exponents up to here are multiplied out
 
 
@@ -276,18 +278,57 @@ class _Lowering:
         self.inner, self.current_pass = _Scope(), number
         self.last_store = last_store
         accumulators: dict[Node, ir.Accumulator] = {}
+        positions: dict[Node, ir.Accumulator] = {}
         for node in reductions:
-            accumulators[node] = self._accumulator(node)
-            self.row.body.append(accumulators[node])
+            accumulator = self._accumulator(node)
+            if accumulator.combine.startswith("arg") and self._is_cheap(node.inputs[0]):
+                extreme = accumulator.combine.removeprefix("arg")
+                accumulator = positions[node] = replace(accumulator, combine=extreme)
+            accumulators[node] = accumulator
+            self.row.body.append(accumulator)
         self._accumulate(accumulators, self.inner)
         self.inner.body += self._stores(stores)
         kept = {key: (self.inner.body, value) for key, value in self.inner.values.items()}
         self.earlier.update(kept)
         self.row.body.append(_OpenLoop(self._loops(self.group.reduced), self.inner.body))
         self._note_results(accumulators, self.row)
+        if positions:
+            self._find_positions(positions)
+
+    def _find_positions(self, best: Mapping[Node, ir.Accumulator]) -> None:
+        """The first places where extremes are, in a loop of their own: both loops vectorise, which
+        one that keeps value and place together does not.
+        """
+        self.inner = _Scope()
+        places: dict[Node, ir.Accumulator] = {}
+        for node, extreme in best.items():
+            place = places[node] = ir.Accumulator(self.fresh(), "min", ir.INDEX)
+            self.row.body.append(place)
+            value = self.value(node.inputs[0], self.group.place[node])
+            same = "(x == y) | (x != x)" if value.dtype.startswith("float") else "x == y"
+            found = ir.Apply(same, (value, ir.Var(extreme.name, extreme.dtype)), "bool")
+            nowhere = ir.Const(int(ir.neutral("min", ir.INDEX)), ir.INDEX)
+            at = ir.Apply("select(x, y, z)", (found, self._position(node), nowhere), ir.INDEX)
+            self.inner.body.append(ir.Accumulate(place.name, place.combine, at))
+        self.row.body.append(_OpenLoop(self._loops(self.group.reduced), self.inner.body))
+        self._note_results(places, self.row)
 
     def _loops(self, axes: frozenset[int]) -> list[int]:
         return [k for k in sorted(axes) if k in self.index_names]
+
+    def _is_cheap(self, node: Node) -> bool:
+        """Whether computing a value twice costs less than a branch."""
+        if self.group.nested or self.group.sinks or not self.on_cpu:
+            return False
+        if node.spec.dtype == np.bool_:
+            return False
+        stack, flops = [node], 0
+        while stack:
+            current = stack.pop()
+            if current in self.inside and current.kind is not Kind.REDUCE:
+                flops += current.op.loop.flops if current.op.loop else 1
+                stack.extend(current.inputs)
+        return flops <= SPREAD_FLOPS
 
     def _accumulate(self, accumulators: Mapping[Node, ir.Accumulator], scope: _Scope) -> None:
         for node, accumulator in accumulators.items():
@@ -358,7 +399,35 @@ class _Lowering:
         outer = [k for k in self.group.outer if k in self.index_names]
         if not outer:
             return self._finished(body, 1)
+        if self._crosses(outer):
+            return self._finished(self._in_strips(outer, body), self.group.domain[outer[0]])
         return self._finished(self._looped(outer, body, outer[0]), self.group.domain[outer[0]])
+
+    def _crosses(self, axes: list[int]) -> bool:
+        """Whether an array is read across its rows while the innermost loop runs along others'."""
+        if len(axes) < 2 or self.group.reduced or self.wraps or not self.on_cpu:
+            return False
+        loads = [key for scope in (self.row, self.inner) for key in scope.values]
+        lasts = {i[-1].axis for n, i in loads if n not in self.inside and i}
+        return bool(lasts & set(axes[:-1])) and len(self.group.outputs) == 1
+
+    def _in_strips(self, axes: list[int], body: Sequence[ir.Stmt]) -> tuple[ir.Stmt, ...]:
+        """The innermost loop in strips, outside of all others: a strip of rows that are read across
+        stays in the cache until its cache lines are used up.
+
+            for strip in range((n1 + 31) // 32):
+                for i in range(lo, hi):
+                    for j in range(strip * 32, min(strip * 32 + 32, n1)): out[i, j] = x[j, i]
+        """
+        *others, last = axes
+        length = self.group.domain[last]
+        count = self.extent(floordiv(add(length, STRIP - 1), STRIP))
+        width, strip = ir.Const(STRIP, ir.INDEX), ir.Var("strip", ir.INDEX)
+        start = ir.Apply("x * y", (strip, width), ir.INDEX)
+        end = ir.Apply("x * y + y", (strip, width), ir.INDEX)
+        stop = ir.Apply("min(x, y)", (end, self._dim(length)), ir.INDEX)
+        inner = ir.For(self.index_names[last], self.extent(length), tuple(body), start, stop)
+        return (ir.For(strip.name, count, self._looped(others, [inner], others[0])),)
 
     def _finished(self, body: tuple[ir.Stmt, ...], extent: Dim) -> Lowered:
         body = split(body, self._interiors())

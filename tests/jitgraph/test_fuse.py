@@ -126,3 +126,25 @@ def test_nested_reductions_are_not_made_twice() -> None:
     assert len(steps(lambda x, c: jitgraph.softmax(squared_distances(x, c)), POINTS, CENTERS)) == 2
     whole = steps(lambda x, c: squared_distances(x, c).sum(), POINTS, CENTERS)
     assert whole == ["kernel", "kernel"]  # rows in parallel, then their sum
+
+
+def test_arrays_read_across_their_rows_are_read_in_strips(rng: np.random.Generator) -> None:
+    for function in (
+        lambda x: x.T * 2,
+        lambda x: x[:40, :40] + x[:40, :40].T,
+        lambda x: np.exp(x[None].transpose(2, 0, 1)),
+    ):
+        compiled = jitgraph.compile(function, strict=True)
+        for shape in ((41, 40), (70, 65)):
+            x = rng.standard_normal(shape)
+            np.testing.assert_allclose(compiled(x), function(x), rtol=1e-15)
+        assert "strip * 32" in compiled.source(x)
+
+
+def test_positions_of_extremes_in_two_loops(rng: np.random.Generator) -> None:
+    f = jitgraph.compile(lambda x: (x.argmax(axis=1), (-x).argmin(axis=1), x.argmin()), strict=True)
+    for x in (rng.standard_normal((5, 40)), rng.integers(0, 3, (4, 9)), np.full((2, 3), -np.inf)):
+        x = x.astype("f8")
+        x[1, -1] = np.nan
+        for got, want in zip(f(x), f._function(x), strict=True):
+            np.testing.assert_array_equal(got, want)
