@@ -56,7 +56,7 @@ def native_call(
         return "an argument is no array or number"
     outer = [*builder.lifted(), *builder.fixtures()]
     if None in outer:
-        return "it depends on an attribute of an object"
+        return "it depends on an attribute that its object does not hold"
     arrays = tuple(found.stays_array(k) for k in range(len(found.results)))
     signature = Signature(
         tuple(p for p in params if p is not None), tuple(o for o in outer if o is not None),
@@ -122,4 +122,6 @@ class _Builder:
             return Outer(self.hold(place.owner), self.hold(place.name), param)
         if type(place.owner) is CellType:
             return Outer(self.hold(place.owner), None, param)
+        if place.name in getattr(place.owner, "__dict__", ()):
+            return Outer(self.hold(place.owner), self.hold(place.name), param, attribute=True)
         return None

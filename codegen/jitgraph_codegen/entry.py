@@ -165,9 +165,25 @@ class _Stub:
         owner = self.symbol(outer.owner)
         if outer.key is None:
             found = self._load(owner, CELL_CONTENTS, I64)
+        elif outer.attribute:
+            return self._attribute(owner, self.symbol(outer.key))
         else:
             found = self._call("PyDict_GetItemWithError", I64, owner, self.symbol(outer.key))
         self._guard(self.builder.icmp_signed("!=", found, _number(0)))
+        return found
+
+    def _attribute(self, owner: ir.Value, key: ir.Value) -> ir.Value:
+        """An attribute that the object holds, so that it lives on without a reference of ours."""
+        b = self.builder
+        found = self._call("PyObject_GetAttr", I64, owner, key)
+        exists = self.function.append_basic_block("exists")
+        absent = self.function.append_basic_block("absent")
+        b.cbranch(b.icmp_signed("!=", found, _number(0)), exists, absent)
+        b.position_at_end(absent)
+        self._call("PyErr_Clear", ir.VoidType())
+        b.branch(self.missed)
+        b.position_at_end(exists)
+        self._call("Py_DecRef", ir.VoidType(), found)
         return found
 
     def _check(self, param: Param, obj: ir.Value) -> None:
@@ -327,6 +343,7 @@ def _number(value: int) -> ir.Constant:
 _PYTHON = (
     "PyFloat_Type", "PyLong_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef", "PyTuple_New",
     "PyTuple_SetItem", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
+    "PyObject_GetAttr", "PyErr_Clear",
 )  # fmt: skip
 
 

@@ -101,13 +101,14 @@ class SameParam:
 
 @dataclass(frozen=True)
 class Outer:
-    """A parameter from the surroundings, found by the names of held objects: a dict and its key, a
-    cell and no key, or no owner and the object itself.
+    """A parameter from the surroundings, found by the names of held objects: a dict and its key, an
+    object and its attribute, a cell and no key, or no owner and the object itself.
     """
 
     owner: str
     key: str | None
     param: ArrayParam | SameParam
+    attribute: bool = False
 
 
 Param = ArrayParam | FloatParam | IntParam | SameParam

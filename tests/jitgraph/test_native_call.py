@@ -130,6 +130,28 @@ def test_changed_surroundings_are_seen(monkeypatch) -> None:
     assert g(np.ones(3))[0] == 4
 
 
+def test_attributes_of_objects() -> None:
+    class Model:
+        def __init__(self):
+            self.weight, self.bias = np.arange(3.0), 2.0
+
+        def __call__(self, x):
+            return x * self.weight + self.bias
+
+    model = Model()
+    f = native(model, np.ones(3), strict=False)
+    before = taken(f)
+    assert_same(f(np.ones(3)), model(np.ones(3)))
+    assert taken(f) == before + 1
+    model.weight = np.full(3, 7.0)
+    assert_same(f(np.ones(3)), model(np.ones(3)))
+    model.bias = 5.0
+    assert_same(f(np.ones(3)), model(np.ones(3)))
+    del model.bias
+    with pytest.raises(AttributeError):
+        f(np.ones(3))
+
+
 def test_arguments_that_share_memory_and_read_only_ones() -> None:
     f = native(update, np.arange(5.0), np.ones(5), strict=False)
     x = np.arange(6.0)
