@@ -114,12 +114,14 @@ def _accumulate(stmt: Accumulate) -> list[ast.stmt]:
 
 
 def _argument(stmt: Accumulate, value: ast.expr) -> list[ast.stmt]:
-    """`if v > best or (v != v and best == best): best, best_at = v, at`: the first NaN wins."""
+    """`if not v <= best and best == best: best, best_at = v, at`: of several NaN the first wins.
+
+    A comparison that a NaN makes false costs one test where `v > best or v != v` costs two.
+    """
     assert stmt.at is not None
-    sign = ">" if stmt.combine == "argmax" else "<"
-    test = f"x {sign} y"
+    test = "x > y" if stmt.combine == "argmax" else "x < y"
     if stmt.value.dtype.startswith("float"):
-        test += " or (x != x and y == y)"
+        test = f"not x {'<=' if stmt.combine == 'argmax' else '>='} y and y == y"
     candidate = f"{stmt.name}_new"
     better = p.filled(test, [p.name(candidate), p.name(stmt.name)], stmt.value.dtype)
     take = [

@@ -20,7 +20,7 @@ def nearest_0(points, centers, out, n1, n2, lo, hi):
                 t4 = points[i, k] - centers[j, k]
                 t1 = add_reassoc(t1, t4 * t4)
             t0_new = t1
-            if t0_new < t0 or (t0_new != t0_new and t0 == t0):
+            if not t0_new >= t0 and t0 == t0:
                 t0 = t0_new
                 t0_at = j
         out[i] = t0_at
