@@ -146,17 +146,16 @@ class CompiledFunction:
         if reason := is_supported():
             found.not_native = reason
             return
-        call = native_call(found, arguments.entries, bound.tree)
-        code = found.native() if not isinstance(call, str) else None
-        if isinstance(call, str) or code is None:
-            found.not_native = call if isinstance(call, str) else "a step of it is no kernel"
+        call = native_call(found, arguments.entries, bound.tree, self._dynamically)
+        if isinstance(call, str):
+            found.not_native = call
             return
         from jitgraph_codegen.entry_point import EntryPoint
 
         if self._entry is None:
             self._entry = EntryPoint(self.__name__, self._call)
-        found.not_native = ""
-        self._entry.add(code.program, call.signature, code.kernels, call.held)
+        found.not_native = "a step is no kernel" if call.program.by_python else ""
+        self._entry.add(call.program, call.signature, call.kernels, call.held)
         if type(self) is CompiledFunction:
             members = {"__call__": self._entry.call, "__slots__": ()}
             self.__class__ = type("CompiledFunction", (CompiledFunction,), members)

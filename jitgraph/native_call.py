@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CellType
 from typing import Any
 
 import numpy as np
 
+from jitgraph_codegen.machine_code import MachineCode
 from jitgraph_codegen.native import (
     ArrayParam,
     FloatParam,
     IntParam,
+    NativeProgram,
     Outer,
     Param,
     SameParam,
     Signature,
 )
+from jitgraph_codegen.program import DeoptimisedError
 
 from .capture.surroundings import Place
 from .program import Specialisation
 from .signature import ARRAY, FLOAT, INTEGER, NUMBER, STATIC
+from .symbolic import is_known_before
 from .tree import LEAF
 
 
@@ -29,27 +33,27 @@ from .tree import LEAF
 class NativeCall:
     """held: objects by the names that the signature gives them."""
 
+    program: NativeProgram
     signature: Signature
+    kernels: list[MachineCode]
     held: dict[str, Any]
 
 
 def native_call(
-    found: Specialisation, entries: Sequence[Hashable], structure: Any
+    found: Specialisation,
+    entries: Sequence[Hashable],
+    structure: Any,
+    dynamically: Callable[..., Any],
 ) -> NativeCall | str:
-    """The signature of the calls that a specialisation serves; or why it can't be native.
+    """How a stub takes the calls that a specialisation serves; or why none can.
 
-    structure: of the arguments, by parameter.
+    structure: of the arguments, by parameter.  dynamically: what runs a call that turns out not to
+    be what the program was compiled for.
     """
-    if found.wanted or found.captured.hosts:
-        return "gradients and calls of Python functions go through Python"
+    if found.wanted:
+        return "the gradient is recorded"
     if any(child is not LEAF for child in structure.children):
         return "an argument is a container"
-    single = found.tree is LEAF or found.tree.kind is type(None)
-    flat = found.tree.kind is tuple and all(child is LEAF for child in found.tree.children)
-    if not (single or flat) or not all(isinstance(r, int) for r in found.results):
-        return "it returns more than arrays"
-    if list(found.results) != list(range(len(found.captured.graph.outputs))):
-        return "it returns a value twice"
     builder = _Builder(found)
     params = [builder.argument(entry) for entry in entries]
     if None in params:
@@ -57,12 +61,89 @@ def native_call(
     outer = [*builder.lifted(), *builder.fixtures()]
     if None in outer:
         return "it depends on an attribute that its object does not hold"
-    arrays = tuple(found.stays_array(k) for k in range(len(found.results)))
+    single = found.tree is LEAF or found.tree.kind is type(None)
+    arrays = tuple(found.stays_array(k) for k in range(len(found.results)) if _plain(found))
     signature = Signature(
         tuple(p for p in params if p is not None), tuple(o for o in outer if o is not None),
         single, arrays,
     )  # fmt: skip
-    return NativeCall(signature, builder.held)
+    native = found.native() if _plain(found) else None
+    if native is not None:
+        return NativeCall(native.program, signature, native.kernels, builder.held)
+    graph = found.graph
+    guards = tuple(str(g) for g in graph.guards if is_known_before(g.dim))
+    written = tuple(f"a{graph.inputs.index(i)}" for i, _ in graph.writes)
+    program = NativeProgram(guards, (), written, (), by_python=True)
+    driver = _driver(found, signature, dynamically)
+    return NativeCall(program, signature, [], builder.held | {"driver": driver})
+
+
+def _plain(found: Specialisation) -> bool:
+    """Whether a function's value is an array, a tuple of them, or None."""
+    single = found.tree is LEAF or found.tree.kind is type(None)
+    flat = found.tree.kind is tuple and all(child is LEAF for child in found.tree.children)
+    outputs = len(found.captured.graph.outputs)
+    return (single or flat) and list(found.results) == list(range(outputs))
+
+
+def _driver(
+    found: Specialisation, signature: Signature, dynamically: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The program as a function of the arguments, for calls whose arguments were checked.
+
+    For a matrix and a number it is
+
+        def call(p0, p1):
+            (s0, s1), a1 = p0.shape, asarray(p1)
+            try:
+                return built(program(p0, a1, (s0, s1)), (s0, s1))
+            except Deoptimised as error: ...
+    """
+    lines: list[str] = []
+    arrays: list[str] = []
+    lifted = [f"fetch{k}()" for k in range(len(found.captured.lifted))]
+    for k, param in enumerate(signature.positional):
+        match param:
+            case ArrayParam(name, _, sizes, scalar=scalar):
+                lines.append(f"{name} = asarray(p{k})" if scalar else f"{name} = p{k}")
+                lines += _unpacked(name, sizes)
+                arrays.append(name)
+            case FloatParam(name):
+                lines.append(f"{name} = asarray(p{k})")
+                arrays.append(name)
+            case IntParam(size):
+                lines.append(f"{size} = p{k}")
+    outer = [o.param for o in signature.outer if isinstance(o.param, ArrayParam)]
+    for param, fetch in zip(outer, lifted, strict=True):
+        lines.append(f"{param.name} = {fetch}")
+        lines += _unpacked(param.name, param.sizes)
+        arrays.append(param.name)
+    parameters = ", ".join(f"p{k}" for k in range(len(signature.positional)))
+    sizes_text = f"({''.join(f'{s}, ' for s in found.symbols)})"
+    text = [
+        f"def call({parameters}):",
+        *[f"    {line}" for line in lines],
+        f"    sizes = {sizes_text}",
+        "    try:",
+        f"        return built(program({', '.join([*arrays, 'sizes'])}), sizes)",
+        "    except Deoptimised as error:",
+        f"        return dynamically(str(error), ({parameters}{',' if parameters else ''}), {{}})",
+    ]
+    namespace: dict[str, Any] = {
+        "asarray": np.asarray, "program": found.forward, "built": found.built,
+        "Deoptimised": DeoptimisedError, "dynamically": dynamically,
+    }  # fmt: skip
+    namespace |= {f"fetch{k}": value.fetch for k, value in enumerate(found.captured.lifted)}
+    exec("\n".join(text), namespace)
+    call: Callable[..., Any] = namespace["call"]
+    return call
+
+
+def _unpacked(name: str, sizes: tuple[str | int, ...]) -> list[str]:
+    if not any(isinstance(s, str) for s in sizes):
+        return []
+    targets = "".join(f"{s if isinstance(s, str) else '_'}, " for s in sizes)
+    return [f"{targets}= {name}.shape"]
 
 
 class _Builder:

@@ -25,7 +25,7 @@ from .options import Options
 from .rewrite import share_final_values, simplify
 from .symbolic import Guard, SymbolicInt, evaluate, is_known_before, symbols
 from .tensor import Tensor, record
-from .tree import Tree
+from .tree import LEAF, Tree
 
 if TYPE_CHECKING:
     from .autodiff import Differentiated
@@ -159,13 +159,20 @@ class Specialisation:
     def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
         """Run on the arrays of a call, lifted ones last, and build the function's value."""
         computed = self.forward(*arrays, sizes)
-        as_tensors = any(t is not None for t in inputs)
         if self.wanted:
-            values = self._on_tape(computed, sizes, inputs)
-        elif as_tensors:
-            values = [Tensor(v) for v in computed]
-        else:
-            values = [r(v) for r, v in zip(self._returned, computed, strict=True)]
+            return self._assembled(self._on_tape(computed, sizes, inputs), sizes)
+        if any(t is not None for t in inputs):
+            return self._assembled([Tensor(v) for v in computed], sizes)
+        return self.built(computed, sizes)
+
+    def built(self, computed: Sequence[Any], sizes: Sequence[int]) -> Any:
+        """The function's value from the program's results."""
+        values = [r(v) for r, v in zip(self._returned, computed, strict=True)]
+        if self.tree is LEAF and self.results == (0,):
+            return values[0]
+        return self._assembled(values, sizes)
+
+    def _assembled(self, values: Sequence[Any], sizes: Sequence[int]) -> Any:
         named = dict(zip(self.symbols, sizes, strict=True))
         leaves = [values[r] if isinstance(r, int) else r.result(named) for r in self.results]
         return self.tree.unflatten(leaves)

@@ -23,8 +23,8 @@ def explain(found: Specialisation) -> str:
         f"target {found.options.target}"
     ]
     if found.not_native is not None:
-        why = f"through Python: {found.not_native}" if found.not_native else "in machine code"
-        lines.append(f"  calls are made {why}")
+        why = f"by Python: {found.not_native}" if found.not_native else "in machine code"
+        lines.append(f"  the steps of a call are made {why}")
     lines += [f"  valid while {guard}" for guard in graph.guards]
     lines += _steps(staged, hints, found.captured.hosts)
     for refusal in staged.plan.refusals:

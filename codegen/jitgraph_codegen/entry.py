@@ -72,8 +72,11 @@ class _Stub:
         self._check_arguments()
         self._check_limit(limit)
         self._count()
-        made = [self._step(step) for step in program.steps]
-        self._return([name for name in made if name is not None])
+        if program.by_python:
+            self._call_driver()
+        else:
+            made = [self._step(step) for step in program.steps]
+            self._return([name for name in made if name is not None])
         self.builder.position_at_end(self.missed)
         following = self._pointer(self._load(self.symbol("next_stub"), 0, I64), ENTRY)
         self.builder.ret(self.builder.call(following, self.function.args, tail=True))
@@ -309,6 +312,12 @@ class _Stub:
                 total = b.mul(total, size)
             self._call("memset", I64, self.data[step.name], ir.Constant(I32, 0), total)
 
+    def _call_driver(self) -> None:
+        _, args, count, _ = self.function.args
+        driver = self.symbol("driver")
+        result = self._call("PyObject_Vectorcall", I64, driver, args, count, _number(0))
+        self.builder.ret(result)
+
     def _return(self, made: Sequence[str]) -> None:
         returned = self.program.returned
         values = []
@@ -343,7 +352,7 @@ def _number(value: int) -> ir.Constant:
 _PYTHON = (
     "PyFloat_Type", "PyLong_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef", "PyTuple_New",
     "PyTuple_SetItem", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
-    "PyObject_GetAttr", "PyErr_Clear",
+    "PyObject_GetAttr", "PyErr_Clear", "PyObject_Vectorcall",
 )  # fmt: skip
 
 

@@ -35,7 +35,7 @@ class EntryPoint:
         self._held: list[Any] = [slow]
         self._code: list[LinkedCode] = []
         self._hits = ctypes.c_int64(0)
-        names = {"slow_function": id(slow), "PyObject_Vectorcall": _vectorcall()}
+        names = {"slow_function": id(slow)}
         self._definition = _MethodDef(
             name.encode(), self._link(_slow_module, names), _FASTCALL_WITH_KEYWORDS, None
         )
@@ -89,11 +89,6 @@ def _kept(text: Callable[[], str], key: str) -> bytes:
     data = object_code(text())
     store.write(name, "entry", {}, data)
     return data
-
-
-def _vectorcall() -> int:
-    function = ctypes.pythonapi.PyObject_Vectorcall
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def _slow_module() -> str:

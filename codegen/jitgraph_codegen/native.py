@@ -40,12 +40,16 @@ Step = Make | Run
 
 @dataclass(frozen=True)
 class NativeProgram:
-    """guards: conditions on sizes; written: parameters whose arrays change; returned: values."""
+    """guards: conditions on sizes; written: parameters whose arrays change; returned: values.
+
+    by_python: after all checks the held object `driver` is called with the arguments instead.
+    """
 
     guards: tuple[str, ...]
     steps: tuple[Step, ...]
     written: tuple[str, ...]
     returned: tuple[str, ...]
+    by_python: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return {
