@@ -79,12 +79,14 @@ class Writes:
             while start.op in (views.UPDATE, INDEX_PUT, INDEX_ADD):
                 start = start.inputs[0]
             if start is not node:  # all of it is new
+                self.trace.where = storage.node.where
                 value, slices = self.trace.tracer(storage.node), whole_slices(node.spec.shape)
                 whole = self.trace.apply(
                     views.UPDATE, (self.trace.tracer(node), value), {"slices": slices}
                 )
                 storage.assign(whole.node)
             found.append((node, storage.node))
+        self.trace.where = None
         return found
 
     def checkpoint(self) -> int:
