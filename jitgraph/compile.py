@@ -130,6 +130,16 @@ class CompiledFunction:
         """The function as written, which a capture that meets this one goes through."""
         return self._function
 
+    def __reduce__(self) -> str:
+        """Pickled by name, as functions are."""
+        return getattr(self, "__qualname__", self.__name__)
+
+    def __copy__(self) -> CompiledFunction:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> CompiledFunction:
+        return self
+
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 

@@ -1,6 +1,8 @@
 """`@jitgraph.compile`: what is cached, captured again, falls back, and what errors say."""
 
+import copy
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -315,6 +317,20 @@ def test_methods_can_be_compiled() -> None:
             return x * self.factor
 
     assert Scale()(np.ones(2))[0] == 3
+
+
+@jitgraph.compile
+def doubled(x):
+    return x * 2
+
+
+def test_compiled_functions_are_pickled_and_copied_as_functions_are() -> None:
+    for _ in range(4):  # before and after the stub
+        assert pickle.loads(pickle.dumps(doubled)) is doubled
+        assert copy.deepcopy({"f": doubled})["f"] is doubled
+        doubled(np.ones(3))
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        pickle.dumps(jitgraph.compile(lambda x: x))
 
 
 def test_outputs_share_memory_where_numpys_do() -> None:
