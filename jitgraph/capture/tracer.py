@@ -20,7 +20,7 @@ from ..methods import ArrayMethods
 from ..ops import Op, scalars
 from ..ops import elementwise as ew
 from ..spec import dims
-from ..symbolic import SymbolicInt, user_int
+from ..symbolic import SymbolicInt, to_dim, user_int
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -267,7 +267,7 @@ def fitted(target: Tracer, value: Any, name: str) -> Any:
         value = target.trace.literal(value, target.dtype)
     extra = value.ndim - target.ndim
     if extra > 0:
-        if not all(dims.same(_dim(d), 1) for d in value.shape[:extra]):
+        if not all(dims.same(to_dim(d), 1) for d in value.shape[:extra]):
             raise _misfit(target, value, name)
         value = value.reshape(value.shape[extra:])
     value = ew.CAST(value, dtype=target.dtype)
@@ -280,12 +280,8 @@ def fitted(target: Tracer, value: Any, name: str) -> Any:
         raise _misfit(target, value, name) from None
 
 
-def _dim(size: Any) -> Any:
-    return size.dim if isinstance(size, SymbolicInt) else size
-
-
 def _misfit(target: Tracer, value: Any, name: str) -> ShapeError:
-    shapes = [tuple(map(_dim, x.shape)) for x in (value, target)]
+    shapes = [tuple(map(to_dim, x.shape)) for x in (value, target)]
     return ShapeError(
         f"{name}: could not broadcast an array of shape {dims.shown(shapes[0])} into shape "
         f"{dims.shown(shapes[1])}"

@@ -268,7 +268,7 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     return tuple(grids) if sparse else stack(grids)
 
 
-@implements(np.array, np.asarray, np.ascontiguousarray, np.asanyarray, np.asfortranarray)
+@implements(np.array, np.asfortranarray)
 def array(
     a: Any, dtype: Any = None, *, copy: Any = True, order: Any = "K", subok: bool = False,
     ndmin: int = 0, like: Any = None, device: Any = None,
@@ -281,6 +281,7 @@ def array(
     return ew.CAST(made, dtype=np.dtype(dtype if dtype is not None else made.dtype))
 
 
+@implements(np.asarray, np.ascontiguousarray, np.asanyarray)
 def asarray(
     a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, like: Any = None,
     device: Any = None,
@@ -290,10 +291,6 @@ def asarray(
     made = _joined(a)
     target = np.dtype(dtype if dtype is not None else made.dtype)
     return made if made.dtype == target and not copy else ew.CAST(made, dtype=target)
-
-
-for _function in (np.asarray, np.ascontiguousarray, np.asanyarray):
-    implements(_function)(asarray)
 
 
 def _joined(a: Any) -> Any:
