@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from .signature import INTEGER, is_input
+from .errors import CaptureError
+from .signature import is_named
 from .tensor import Tensor
 from .tree import LEAF, Tree, flatten
 
@@ -34,7 +35,11 @@ class Bound:
         values = self.tree.unflatten(leaves)
         bound = signature.bind_partial()
         bound.arguments.update(values)
-        return function(*bound.args, **bound.kwargs)
+        result = function(*bound.args, **bound.kwargs)
+        after, tree = flatten(values)
+        if tree != self.tree or any(a is not b for a, b in zip(after, leaves, strict=True)):
+            raise CaptureError("it changes a container among its arguments")
+        return result
 
     def leaf_names(self, signature: inspect.Signature, entries: Sequence[Any]) -> list[str]:
         """A name for each leaf that is an input or a number: the parameter's, numbered where it is
@@ -48,7 +53,7 @@ class Bound:
                 count = _count(tree)
                 one = tree is LEAF or count == 1
                 names += [str(name)] if one else [f"{name}_{k}" for k in range(count)]
-        return [n for n, e in zip(names, entries, strict=True) if is_input(e) or e == INTEGER]
+        return [n for n, e in zip(names, entries, strict=True) if is_named(e)]
 
 
 def bind(

@@ -118,6 +118,8 @@ class CompiledFunction:
                 found = self._specialise(bound, arguments)
             except CaptureError as error:
                 return self._fall(bound, arguments, str(error), args, kwargs)
+            except Exception as error:
+                return self._failed(bound, arguments, error, args, kwargs)
         if (reason := unwritable(found, arguments)) is not None:
             return self._dynamically(reason, args, kwargs)
         try:
@@ -198,12 +200,33 @@ class CompiledFunction:
             self._cache[bound.tree, arguments.entries] = fallback
         return result
 
+    def _failed(
+        self, bound: Bound, arguments: Arguments, error: Exception, args: Any, kwargs: Any
+    ) -> Any:
+        """A call whose capture raised what may be the function's own error: plain Python decides,
+        and does what the function does before it raises.
+        """
+        if self._strict:
+            raise error from None
+        reason = f"{self.__name__} could not be compiled: {type(error).__name__}: {error}"
+        try:
+            return self._fall(bound, arguments, reason, args, kwargs)
+        except Exception as raised:
+            if isinstance(error, JitgraphError) and isinstance(raised, _standard_bases(error)):
+                raise error from None  # which names the user's line
+            raise
+
     def _fallen(self, fallback: Fallback, args: Any, kwargs: Any) -> Any:
         if self._strict:
             raise CaptureError(fallback.reason)
         self._fallbacks += 1
         if fallback.numba is not None and fallback.numba.holds():
-            return fallback.numba(*args)
+            from jitgraph_codegen.numba_function import NotCompilableError
+
+            try:
+                return fallback.numba(*args)
+            except NotCompilableError as error:  # for arguments laid out in another way
+                fallback.numba, fallback.refusal = None, f"Numba: {error}"
         return self._function(*args, **kwargs)
 
     def _find(self, tree: Tree, arguments: Arguments) -> Specialisation | Fallback | None:
@@ -258,7 +281,11 @@ class CompiledFunction:
         found = self._find(bound.tree, arguments)
         if isinstance(found, Fallback):
             raise CaptureError(_rung(self.__name__, found))
-        return found if found is not None else self._specialise(bound, arguments)
+        if found is None:
+            found = self._specialise(bound, arguments)
+            for host in found.captured.hosts:
+                host.first = None  # no run follows
+        return found
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:
         """The static graph these arguments are run on, simplified; raises `CaptureError` where
@@ -305,6 +332,15 @@ class CompiledFunction:
         self._cache.clear()
         self.__class__, self._entry = CompiledFunction, None
         self._captures = self._hits = self._fallbacks = 0
+
+
+def _standard_bases(error: JitgraphError) -> tuple[type[Exception], ...]:
+    """Python's exceptions that an error of ours stands for."""
+    return tuple(
+        base
+        for base in type(error).__mro__
+        if base.__module__ == "builtins" and base not in (Exception, BaseException, object)
+    )
 
 
 def _rung(name: str, fallback: Fallback) -> str:

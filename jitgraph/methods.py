@@ -185,8 +185,8 @@ class ArrayMethods:
         return ew.IMAG(self)
 
     def conj(self) -> Any:
-        """Complex conjugates."""
-        return ew.CONJUGATE(self)
+        """Complex conjugates; real numbers are their own."""
+        return ew.CONJUGATE(self) if np.dtype(self.dtype).kind == "c" else self
 
     conjugate = conj
 
@@ -236,8 +236,8 @@ class ArrayMethods:
     ravel, swapaxes, flip = F.ravel, F.swapaxes, F.flip
 
     def astype(self, dtype: Any, copy: bool = True) -> Any:
-        """Elements converted to `dtype`."""
-        return F.astype(self, dtype)
+        """Elements converted to `dtype`; copy=False: only where that is needed."""
+        return F.astype(self, dtype, copy=copy)
 
     def reshape(self, *shape: Any) -> Any:
         """The same elements in C order under another shape; one size may be -1."""

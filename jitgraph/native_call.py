@@ -24,7 +24,7 @@ from jitgraph_codegen.program import DeoptimisedError
 
 from .capture.surroundings import Place
 from .program import Specialisation
-from .signature import ARRAY, FLOAT, INTEGER, NUMBER, STATIC
+from .signature import ARRAY, FLOAT, INTEGER, NUMBER, STATIC, Same
 from .symbolic import is_known_before
 from .tree import LEAF
 
@@ -165,7 +165,8 @@ class _Builder:
             return IntParam(next(self.sizes))
         kind, *rest = entry if isinstance(entry, tuple) else (entry,)
         if kind == STATIC:
-            return SameParam(self.hold(rest[1]))
+            held = rest[1].value if isinstance(rest[1], Same) else rest[1]
+            return SameParam(self.hold(held))
         if kind not in (ARRAY, NUMBER):
             return None
         char, ndim, contiguous, small = rest
@@ -196,7 +197,10 @@ class _Builder:
 
     def fixtures(self) -> Iterator[Outer | None]:
         for fixture in self.found.captured.fixtures:
-            yield self._outer(fixture.place, SameParam(self.hold(fixture.value)))
+            if fixture.is_container:
+                yield None
+            else:
+                yield self._outer(fixture.place, SameParam(self.hold(fixture.value)))
 
     def _outer(self, place: Place, param: ArrayParam | SameParam) -> Outer | None:
         if type(place.owner) is dict:

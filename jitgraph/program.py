@@ -221,7 +221,7 @@ def _stays_array(node: Node) -> bool:
 
 
 _ARRAYS_OF_NO_AXES = frozenset(
-    ("where", "full", "reshape", "broadcast_to", "transpose")
+    ("where", "full", "update", "reshape", "broadcast_to", "transpose")
 )  # where NumPy gives an array of no axes, not a scalar
 
 

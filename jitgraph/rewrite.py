@@ -28,11 +28,13 @@ def simplify(graph: Graph) -> Graph:
             nodes.append(shared)
         replace[node] = shared
     outputs = []
-    owner: dict[Node, Node] = {}  # memory, to what the function as written has there
+    # memory, to what the function as written has there
+    owner: dict[Node, Node] = {i: i for i in graph.inputs}
+    owner |= {replace.get(value, value): value for _, value in graph.writes}
     for output in graph.outputs:
         found, written = replace.get(output, output), _memory(output)
-        if owner.setdefault(_memory(found), written) is not written or (
-            _memory(found).op is INPUT and written.op is not INPUT
+        if (
+            owner.setdefault(_memory(found), written) is not written
         ):  # `x * 1` is a new array, and so is each `x + 1` of two
             found = Node(ew.CAST, (found,), {"dtype": found.spec.dtype}, found.spec, output.where)
             nodes.append(found)

@@ -26,7 +26,7 @@ from .fuse import (
     reads,
     result_place,
 )
-from .graph import INPUT, Node, SizeSources
+from .graph import Node, SizeSources
 from .ops import Kind, views
 from .ops.host import HOST_RESULT
 from .symbolic import symbols
@@ -135,9 +135,11 @@ class _Scheduler:
     def _place_writes(self) -> None:
         own = self._own_writes()
         outputs = {memory_of(o) for o in self.graph.outputs}
+        of_arguments = {*self.graph.inputs, *own}
         for write in [n for n in self.graph.nodes if n.op in WRITES and n in self.maker]:
             base = write.inputs[0]
-            if not base.op.fresh or (base.op is INPUT and write not in own) or _is_foreign(base):
+            not_ours = base in of_arguments and write not in own
+            if not base.op.fresh or not_ours or _is_foreign(base):
                 self.copied.add(write)
                 continue
             readers = [s for s in self.steps if s is not write and self._reads(s, base)]
@@ -187,6 +189,7 @@ class _Scheduler:
             group is None
             or value not in group.outputs
             or value in map(memory_of, self.graph.outputs)
+            or self.maker.get(write.inputs[0]) is group
         ):
             return
         others = [s for s in self.steps if s is not write and self._reads(s, value)]
@@ -246,7 +249,9 @@ def _accesses(group: Group, base: Node) -> Iterator[Index | None]:
             if source is base:
                 yield at
             elif source in inside:
-                if source not in group.place and (source, at) not in seen:
+                placed = group.place.get(source)
+                elsewhere = placed is None or (placed != at and source.kind is not Kind.REDUCE)
+                if elsewhere and (source, at) not in seen:
                     seen.add((source, at))
                     stack.append((source, at))
             elif memory_of(source) is base:

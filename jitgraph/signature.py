@@ -23,8 +23,27 @@ from .symbolic import SMALLEST, ShapeEnv
 from .tensor import Tensor, is_recording
 
 ARRAY, NUMBER, TENSOR, WANTED = "array", "number", "tensor", "differentiated"
+ALIAS = "alias"  # an array that was an earlier argument too
 FLOAT, COMPLEX, INTEGER, STATIC = "float", "complex", "integer", "static"
 LARGEST = 2**62
+_BY_VALUE = (bool, int, float, complex, str, bytes, type(None), frozenset)
+
+
+class Same:
+    """An object by identity, whatever it says it is equal to."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
+
+
 _ROLES = (ARRAY, NUMBER, TENSOR, WANTED)
 
 
@@ -49,10 +68,14 @@ def read(leaves: Sequence[Any], static: Sequence[bool]) -> Arguments:
     word.
     """
     entries: list[Hashable] = []
+    seen: dict[int, int] = {}
     found = Arguments((), [], [], [], [], [])
     for leaf, is_static in zip(leaves, static, strict=True):
         kind = type(leaf)
-        if kind is np.ndarray and not is_static:
+        if kind is np.ndarray and id(leaf) in seen and not is_static:
+            entries.append((ALIAS, seen[id(leaf)]))
+        elif kind is np.ndarray and not is_static:
+            seen[id(leaf)] = len(entries)
             entries.append((ARRAY, *_array_entry(leaf, found, None)))
         elif kind is Tensor:
             role = WANTED if leaf.requires_grad and is_recording() else TENSOR
@@ -105,18 +128,21 @@ def _static_entry(leaf: Any) -> Hashable:
         )
     if isinstance(leaf, np.ndarray):
         raise DTypeError("an array can't be a static argument; pass a tuple")
-    try:
-        hash(leaf)
-    except TypeError:
-        raise CaptureError(
-            f"an argument of type {type(leaf).__name__} is neither an array nor hashable"
-        ) from None
-    return STATIC, type(leaf), leaf
+    if isinstance(leaf, (set, bytearray, memoryview)):
+        raise CaptureError(f"an argument of type {type(leaf).__name__} is not captured")
+    plain = type(leaf) in _BY_VALUE or isinstance(leaf, np.dtype)
+    return STATIC, type(leaf), leaf if plain else Same(leaf)
 
 
 def is_input(entry: Hashable) -> bool:
     """Whether a leaf is an array that the program is given; integers come with the sizes."""
     return is_number(entry) or (isinstance(entry, tuple) and entry[0] in _ROLES)
+
+
+def is_named(entry: Hashable) -> bool:
+    """Whether a leaf is known to the capture by a name: arrays, and numbers given at run time."""
+    alias = isinstance(entry, tuple) and entry[0] == ALIAS
+    return is_input(entry) or entry == INTEGER or alias
 
 
 def is_number(entry: Hashable) -> bool:

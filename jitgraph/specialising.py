@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,21 @@ from .capture import TRACERS, Argument, Captured, Tracer, capture, captured_thro
 from .errors import CaptureError, JitgraphError, located
 from .options import Options
 from .program import Fixed, Specialisation
-from .signature import INTEGER, Arguments, array_spec, is_input, is_number
+from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number
 from .symbolic import ShapeEnv, SymbolicInt, is_known_before, user_int
 from .tensor import Tensor, is_recording
 from .tree import Tree, flatten
 
 _FIXED = (str, bytes, int, float, complex, np.generic, np.ndarray, np.dtype, SymbolicInt)
+
+
+@dataclass(frozen=True)
+class _Alias:
+    """A leaf that is the array at an earlier position."""
+
+    position: int
+
+
 _TRACED = object()  # a leaf that the function is given as a tracer
 
 
@@ -44,6 +54,7 @@ def specialise(
     def traced(tracers: Sequence[Tracer]) -> list[Any]:
         rest = iter(tracers)
         leaves = [next(rest) if v is _TRACED else v for v in fixed]
+        leaves = [leaves[v.position] if isinstance(v, _Alias) else v for v in leaves]
         through = captured_through(interpreter.tracing.trace, function)
         value = bound.call(through, signature, leaves)
         flat, tree = flatten(value)
@@ -107,6 +118,9 @@ def _inputs(
             origins |= {str(d): f"{name}.shape[{k}]" for k, d in enumerate(spec.shape)}
             inputs.append(Argument(name, spec, array, order, mutable))
             fixed.append(_TRACED)
+        elif isinstance(entry, tuple) and entry[0] == ALIAS:
+            next(names)
+            fixed.append(_Alias(entry[1]))
         else:
             fixed.append(leaf)
     return inputs, fixed, origins

@@ -12,6 +12,7 @@ Axes of size 0 and 1 are part of a signature, so a symbol always stands for a si
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -447,22 +448,32 @@ class SymbolicInt:
         return user_int(mul(-1, self.dim), self.env)
 
     def __eq__(self, other: object) -> Any:
+        if isinstance(other, float):
+            return other.is_integer() and self.env.same(self.dim, int(other))
         dim = _as_dim(other)
         return NotImplemented if dim is None else self.env.same(self.dim, dim)
 
     def __ge__(self, other: object) -> Any:
+        if isinstance(other, float):
+            return self >= math.ceil(other) if math.isfinite(other) else other < 0
         dim = _as_dim(other)
         return NotImplemented if dim is None else self.env.at_least(self.dim, dim)
 
     def __le__(self, other: object) -> Any:
+        if isinstance(other, float):
+            return self <= math.floor(other) if math.isfinite(other) else other > 0
         dim = _as_dim(other)
         return NotImplemented if dim is None else self.env.at_least(dim, self.dim)
 
     def __gt__(self, other: object) -> Any:
+        if isinstance(other, float):
+            return self > math.floor(other) if math.isfinite(other) else other < 0
         dim = _as_dim(other)
         return NotImplemented if dim is None else not self.env.at_least(dim, self.dim)
 
     def __lt__(self, other: object) -> Any:
+        if isinstance(other, float):
+            return self < math.ceil(other) if math.isfinite(other) else other > 0
         dim = _as_dim(other)
         return NotImplemented if dim is None else not self.env.at_least(self.dim, dim)
 

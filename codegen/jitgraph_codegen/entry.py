@@ -45,6 +45,7 @@ TYPE = HEAD - 8
 NDIM, DIMS, STRIDES, DESCR, FLAGS = HEAD + 8, HEAD + 16, HEAD + 24, HEAD + 40, HEAD + 48
 CELL_CONTENTS = HEAD
 C_CONTIGUOUS, ALIGNED, WRITEABLE = 0x1, 0x100, 0x400
+LARGEST_INT = 1 << 15  # arithmetic of larger numbers might leave 64 bits
 NEW_FROM_DESCR, RETURN = 94, 76  # slots of NumPy's C API table
 
 SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
@@ -152,6 +153,7 @@ class _Stub:
             self._check(param, self._load(args, 8 * k, I64))
         for outer in self.signature.outer:
             self._check(outer.param, self._found(outer))
+        self._check_divisors()
         for guard in self.program.guards:
             tree = ast.parse(guard, mode="eval").body
             assert isinstance(tree, ast.Compare)
@@ -160,6 +162,16 @@ class _Stub:
             self._guard(self.builder.icmp_signed(operator, *sides))
         for name in self.program.written:
             self._check_written(name)
+
+    def _check_divisors(self) -> None:
+        """Division by a size that is zero raises, in Python."""
+        texts = [*self.program.guards]
+        for step in self.program.steps:
+            texts += step.shape if isinstance(step, Make) else (*step.sizes, step.extent, step.work)
+        for tree in {ast.unparse(n.right) for t in texts for n in ast.walk(ast.parse(t))
+                     if isinstance(n, ast.BinOp) and isinstance(n.op, ast.FloorDiv)
+                     and not isinstance(n.right, ast.Constant)}:  # fmt: skip
+            self._guard(self.builder.icmp_signed("!=", self.expression(tree), _number(0)))
 
     def _found(self, outer: Outer) -> ir.Value:
         if not outer.owner:
@@ -203,6 +215,7 @@ class _Stub:
                 value = self._call("PyLong_AsLongLongAndOverflow", I64, obj, address)
                 self._same(self.builder.load(overflow), ir.Constant(I32, 0))
                 self._guard(self.builder.icmp_signed(">=", value, _number(2)))
+                self._guard(self.builder.icmp_signed("<", value, _number(LARGEST_INT)))
                 self.sizes[size] = value
             case ArrayParam():
                 self._check_array(param, obj)

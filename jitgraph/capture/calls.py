@@ -20,6 +20,7 @@ from ..spec import PYTHON_SCALARS, Spec
 from ..symbolic import SymbolicInt
 from ..tree import flatten
 from .host import HostCall, Traced
+from .random_state import generator_of, random_state
 from .tracer import TRACERS, Tracer
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ class Calls:
 
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, kwargs: dict[str, Any]) -> Any:
         known = ufunc in UFUNCS or ufunc is np.matmul or method == "reduce"
-        if known:
+        if known and kwargs.get("dtype") is None:
             shower = next(i for i in inputs if type(i) in TRACERS)
             try:
                 return ArrayMethods.__array_ufunc__(shower, ufunc, method, *inputs, **kwargs)
             except CaptureError:
-                pass
+                self.trace.refused = None
         function = ufunc if method == "__call__" else getattr(ufunc, method)
         return self.library_call(function, inputs, kwargs)
 
@@ -53,6 +54,7 @@ class Calls:
             try:
                 result = ours(*args, **plain)
             except CaptureError:
+                self.trace.refused = None
                 self.trace.writes.restore(before)
             else:
                 name = function.__name__
@@ -103,8 +105,13 @@ class Calls:
                 places.append(leaf)
         call = HostCall(function, places, tree, where, pure, reason)
         config.log("fallbacks", f"{call.name} ({where}) is called as it is: {reason}")
+        generator = generator_of(function)
+        if generator is not None and id(generator) not in self.trace.generators:
+            self.trace.generators[id(generator)] = generator, random_state(generator)
         results = call.probe([self.trace.values.of(n) for n in inputs])
         assert call.result is not None
+        if not results:
+            call.pure = pure = False  # it is called for what it does
         token_before = () if pure or self.trace.last_call is None else (self.trace.last_call,)
         attrs = {"call": len(self.trace.hosts), "after": bool(token_before)}
         token = Node(HOST, (*inputs, *token_before), attrs, Spec((), np.dtype(bool)), where)
@@ -125,6 +132,8 @@ class Calls:
         self, token: Node, position: int, value: Any, where: str, call: HostCall
     ) -> Tracer:
         array = np.asarray(value)
+        if type(value) is int and array.dtype != np.int64:
+            raise CaptureError(f"{call.name} gives an integer beyond 64 bits ({where})")
         shape = self.trace.env.shape(array.shape, known=False)
         weak = type(value) in PYTHON_SCALARS
         attrs = {"position": position, "shape": shape, "dtype": array.dtype, "weak": weak}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import interpreter
+from ..errors import CaptureError
 from ..graph import Graph, Node
 from ..ops.host import HOST_RESULT
 from ..spec import Spec, dims
@@ -67,12 +68,17 @@ def capture(
     try:
         tracers = [trace.input(a.name, a.spec, a.value, a.order, a.mutable) for a in arguments]
         results = function(tracers)
+        if trace.refused is not None:
+            raise trace.refused  # which the function caught itself
         writes = trace.writes.final()
         outputs = [trace.node_of(r, "?") for r in results]
         nodes, replace = _canonical(trace, env)
     finally:
         interpreter.tracing.trace = outer
         dims.pop()
+        changed = trace.undo()
+    if changed is not None:
+        raise CaptureError(f"it changes {changed!r}, which it finds outside; return the value")
     graph = Graph(
         name,
         tuple(replace[i] for i in trace.inputs),

@@ -15,8 +15,12 @@ from ..errors import CaptureError
 from ..spec import PYTHON_SCALARS, SUPPORTED
 from ..tree import Tree, flatten
 from .ladder import Numba, attempt
+from .random_state import generator_of
 
 _PLAIN = (np.ndarray, float, int, np.float64, np.float32, np.int64, np.bool_)
+_WRITE_TO_FIRST = (
+    np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class HostCall:
     result: Tree | None = None
     numba: Numba | None = None
     aliases: bool = False  # a result is (a view of) one of the arrays given
+    first: list[Any] | None = None  # what the run of the call being captured is to give
 
     @property
     def name(self) -> str:
@@ -55,21 +60,45 @@ class HostCall:
 
     def __call__(self, *arrays: Any) -> list[Any]:
         """Leaves of the result, then the arrays written to."""
+        if self.first is not None:  # it was called already, to see what it gives
+            first, self.first = self.first, None
+            return first
         given = [a.copy() if k in self.mutated else _read_only(a) for k, a in enumerate(arrays)]
-        value = self._called(given)
+        try:
+            value = self._called(given)
+        except ValueError as error:
+            if "read-only" in str(error):
+                what = f"{self.name} wrote to an argument ({self.where})"
+                raise DeoptimisedError(what) from error
+            raise
         leaves, tree = flatten(value)
         if tree != self.result:
             raise DeoptimisedError(f"{self.name} gave a result of another structure ({self.where})")
         return [*leaves, *[given[k] for k in self.mutated]]
 
     def probe(self, arrays: Sequence[Any]) -> list[Any]:
-        """The first call, on copies: learns the result's structure and what is written to."""
+        """The first call, on copies: learns the result's structure and what is written to.
+
+        A function that may have effects is not called again for the run that follows, except one
+        that draws random numbers, which are put back, and `print`, which is not called now.
+        """
+        if self.function is print:
+            self.result = flatten(None)[1]
+            return []
         given = [np.array(a) for a in arrays]
         value = self._tried(given)
+        writes = any(self.function is function for function in _WRITE_TO_FIRST)
         self.mutated = tuple(
-            k for k, (g, a) in enumerate(zip(given, arrays, strict=True)) if not _same(g, a)
+            k
+            for k, (g, a) in enumerate(zip(given, arrays, strict=True))
+            if not _same(g, a) or (writes and isinstance(self.leaves[0], Traced) and not k)
         )
         leaves, self.result = flatten(value)
+        if not self.pure and self.result.kind in (list, dict):
+            raise CaptureError(
+                f"{self.name} ({self.where}) gives a {self.result.kind.__name__}, of another "
+                "length the next time, and can't be called twice"
+            )
         self.aliases = any(
             np.may_share_memory(leaf, g) for leaf in leaves for g in given if np.ndim(leaf)
         )
@@ -81,7 +110,10 @@ class HostCall:
                     f"{self.name} ({self.where}) gives a value of type {kind}, which a graph "
                     "can't hold; call it outside the compiled function"
                 )
-        return [*leaves, *[given[k] for k in self.mutated]]
+        results = [*leaves, *[given[k] for k in self.mutated]]
+        if not (self.pure and results) and generator_of(self.function) is None:
+            self.first = [r.copy() if isinstance(r, np.ndarray) else r for r in results]
+        return results
 
     def _tried(self, arrays: Sequence[Any]) -> Any:
         """The call in Python; from then on under Numba, if that gives the same."""

@@ -1,8 +1,9 @@
 """What becomes of a function that no graph can hold: it runs under Numba as it is written, or else
 as plain Python.
 
-Numba is asked for functions with loops, where it pays.  Its first result and what it leaves in the
-arguments are compared with plain Python's; only if they agree it is used from then on.
+Numba is asked for functions with loops, where it pays, whose results are arrays: a number may be
+an int in one call and a float in the next, which Numba does not follow.  Its first result and what
+it leaves in the arguments are compared with plain Python's; only if they agree is it used.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from ..tree import flatten
 from .surroundings import Fixture, Place
 from .syntax import source_tree
 
+_EFFECTS = frozenset(("print", "input", "open", "random"))  # seen twice if both are called
 CLOSE = 1e-6  # relative difference that another order of operations may make
 
 
@@ -27,22 +29,21 @@ CLOSE = 1e-6  # relative difference that another order of operations may make
 class Numba:
     """A function under Numba, found to agree with Python.
 
-    scalars: for each leaf of the result, the NumPy scalar type it has in Python.
+    fixtures: what of its surroundings is compiled in.
+    kinds: the type of each number among its results; None for an array.
     """
 
     call: Callable[..., Any]
-    scalars: tuple[type | None, ...]
     fixtures: tuple[Fixture, ...]
+    kinds: tuple[type | None, ...]
 
     def holds(self) -> bool:
         return all(fixture.holds() for fixture in self.fixtures)
 
     def __call__(self, *args: Any) -> Any:
         leaves, tree = flatten(self.call(*args))
-        typed = [
-            v if kind is None else kind(v) for v, kind in zip(leaves, self.scalars, strict=True)
-        ]
-        return tree.unflatten(typed)
+        typed = zip(leaves, self.kinds, strict=True)
+        return tree.unflatten([leaf if kind is None else kind(leaf) for leaf, kind in typed])
 
 
 @dataclass(frozen=True)
@@ -71,11 +72,11 @@ def attempt(function: Callable[..., Any], args: Sequence[Any]) -> Attempt:
         return Attempt(result, None, f"Numba: {error}")
     except Exception as error:
         return Attempt(result, None, f"Numba raised {type(error).__name__}: {error}")
-    scalars = _agreeing((result, tuple(args)), (found, tuple(given)))
-    if scalars is None:
+    if not _agree((result, tuple(args)), (found, tuple(given))):
         return Attempt(result, None, "Numba's result differs from Python's")
-    count = len(flatten(result)[0])
-    return Attempt(result, Numba(call, scalars[:count], tuple(scope.fixtures)), "")
+    leaves, _ = flatten(result)
+    kinds = tuple(None if isinstance(leaf, np.ndarray) else type(leaf) for leaf in leaves)
+    return Attempt(result, Numba(call, tuple(scope.fixtures), kinds), "")
 
 
 @dataclass
@@ -95,10 +96,13 @@ def _scope(function: FunctionType) -> _Scope | str:
         current = waiting.pop()
         if current in scope.helpers:
             continue
+        if found := _EFFECTS.intersection(current.__code__.co_names):
+            return f"it uses {sorted(found)[0]}"
         scope.helpers.add(current)
         for place in _places(current):
             value = place.read()
             if isinstance(value, FunctionType):
+                scope.fixtures.append(Fixture(place, value))
                 if value.__module__.split(".")[0] not in ("numpy", "math"):
                     waiting.append(value)
             elif isinstance(value, (bool, int, float, complex, str, np.generic)):
@@ -115,24 +119,16 @@ def _places(function: FunctionType) -> list[Place]:
     return found + [Place(cell, name) for name, cell in cells]
 
 
-def _agreeing(python: Any, numba: Any) -> tuple[type | None, ...] | None:
-    """The scalar types of Python's leaves if both agree in structure, dtypes and values."""
+def _agree(python: Any, numba: Any) -> bool:
+    """Whether both agree in structure, types, dtypes and values."""
     expected, tree = flatten(python)
     found, other = flatten(numba)
-    if tree != other:
-        return None
-    kinds: list[type | None] = []
-    for want, have in zip(expected, found, strict=True):
-        kind = type(want) if isinstance(want, np.generic) else None
-        have = have if kind is None else kind(have)
-        if type(want) is not type(have):
-            return None
-        if isinstance(want, (np.ndarray, np.generic, int, float, complex)):
-            if np.asarray(want).dtype != np.asarray(have).dtype or np.shape(want) != np.shape(have):
-                return None
-            if not np.allclose(want, have, rtol=CLOSE, atol=0, equal_nan=True):
-                return None
-        elif want != have:
-            return None
-        kinds.append(kind)
-    return tuple(kinds)
+    return tree == other and all(map(_alike, expected, found))
+
+
+def _alike(want: Any, have: Any) -> bool:
+    a, b = np.asarray(want), np.asarray(have)
+    if isinstance(want, np.ndarray) != isinstance(have, np.ndarray) or a.dtype.kind not in "biufc":
+        return False
+    same = a.dtype == b.dtype and a.shape == b.shape
+    return same and bool(np.allclose(a, b, rtol=CLOSE, atol=0, equal_nan=True))

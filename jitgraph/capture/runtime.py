@@ -10,10 +10,10 @@ from __future__ import annotations
 import builtins
 import functools
 import inspect
+import itertools
 import operator
-import random
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -27,12 +27,63 @@ from ..ops import scalars
 from ..symbolic import SymbolicInt
 from ..tensor import Tensor
 from ..tree import flatten
-from .surroundings import Place, is_constant
+from .random_state import GENERATORS, generator_of
+from .surroundings import LIBRARIES, Place, is_constant, is_library
 from .syntax import rewritten
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
 
-_LIBRARIES = frozenset(("numpy", "scipy", "jitgraph", "numba", "jitgraph_codegen"))
+_OUTER_WORLD = frozenset(
+    (
+        "os",
+        "posix",
+        "nt",
+        "sys",
+        "io",
+        "_io",
+        "logging",
+        "warnings",
+        "datetime",
+        "time",
+        "uuid",
+        "secrets",
+        "random",
+        "subprocess",
+        "shutil",
+        "tempfile",
+        "socket",
+        "threading",
+        "pickle",
+    )
+)  # what their functions do or give is not decided by their arguments
+_FILES = frozenset(
+    (
+        np.load,
+        np.save,
+        np.savez,
+        np.savez_compressed,
+        np.loadtxt,
+        np.savetxt,
+        np.genfromtxt,
+        np.fromfile,
+    )
+)
+_HIGHER_ORDER = frozenset(
+    (
+        map,
+        filter,
+        sorted,
+        min,
+        max,
+        functools.reduce,
+        itertools.accumulate,
+        itertools.starmap,
+        itertools.takewhile,
+        itertools.dropwhile,
+        itertools.filterfalse,
+        itertools.groupby,
+    )
+)  # they call the functions they are given
 _OURS_TO_CAPTURE = ("jitgraph.nn",)  # written like a user's code, with attributes that change
 _AUGMENTED: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
@@ -71,18 +122,29 @@ class CaptureRuntime:
     def attribute(self, owner: Any, name: str) -> Any:
         value = getattr(owner, name)
         if isinstance(owner, ModuleType):
-            known = owner.__name__.split(".")[0] in _LIBRARIES | sys.stdlib_module_names
-            return value if known else self._found(Place(vars(owner), name), value)
-        if type(owner) in (*TRACERS, Tensor, SymbolicInt, np.ndarray, type):
+            if is_library(owner.__name__) and (callable(value) or isinstance(value, ModuleType)):
+                return value
+            return self._found(Place(vars(owner), name), value)
+        if type(owner) in (*TRACERS, Tensor, SymbolicInt, np.ndarray):
             return value
-        if isinstance(value, (MethodType, BuiltinFunctionType)) or type(owner).__module__ in (
-            "builtins",
-            "numpy",
-        ):
+        if isinstance(owner, type) and is_library(owner.__module__):
+            return value
+        if name == "__dict__" and id(owner) not in self.trace.made:
+            raise CaptureError(f"__dict__ of an object from outside is used ({user_line()})")
+        plain = type(owner).__module__ in ("builtins", "numpy") and not isinstance(owner, type)
+        if plain or isinstance(value, (MethodType, BuiltinFunctionType)):
             return value
         if id(owner) in self.trace.made:
             return value
         return self._found(Place(owner, name), value)
+
+    def rely_on_names(self, function: FunctionType) -> None:
+        """A function without source reads its surroundings itself, as they are now."""
+        for name in function.__code__.co_names:
+            if name in self.globals and not is_constant(self.globals[name]):
+                self.trace.rely_on(Place(self.globals, name), self.globals[name])
+        for name, cell in self.cells.items():
+            self.trace.rely_on(Place(cell, name), cell.cell_contents)
 
     def _found(self, place: Place, value: Any) -> Any:
         if _is_traced(value):
@@ -107,15 +169,16 @@ class CaptureRuntime:
             )
         setattr(owner, name, value)
 
-    def augment(self, operation: str, value: Any, other: Any) -> Any:
-        return _AUGMENTED[operation](value, other)
+    def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None:
+        before = self.attribute(owner, name)
+        self.set_attribute(owner, name, _AUGMENTED[operation](before, value))
 
     # calls
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         special = _special(function)
         if special is not None:
-            return special(self.trace, *args, **kwargs)
+            return special(self, *args, **kwargs)
         if isinstance(function, functools.partial):
             return self.call(function.func, *function.args, *args, **(function.keywords | kwargs))
         if isinstance(function, MethodType) and isinstance(function.__func__, FunctionType):
@@ -137,18 +200,18 @@ class CaptureRuntime:
         if not _is_captured(function):
             if module == "numpy":
                 return self._numpy(function, args, kwargs)
-            if module in _LIBRARIES - {"jitgraph"} and _mentions_traced((args, kwargs)):
+            if module in LIBRARIES - {"jitgraph"} and _mentions_traced((args, kwargs)):
                 return self.trace.calls.library_call(function, args, kwargs)
             return function(*args, **kwargs)
         if module in sys.stdlib_module_names:
-            return function(*args, **kwargs)
-        changed = rewritten(function, CaptureRuntime(self.trace, function))
+            return self._builtin(function, args, kwargs)
         before = self.trace.writes.checkpoint()
         try:
-            return (changed or function)(*args, **kwargs)
+            return captured_through(self.trace, function)(*args, **kwargs)
         except CaptureError as error:
             if not _mentions_traced((args, kwargs)):
                 raise
+            self.trace.refused = None
             self.trace.writes.restore(before)
             return self.trace.calls.host_call(function, args, kwargs, reason=str(error))
 
@@ -158,27 +221,36 @@ class CaptureRuntime:
         if kind is np.ndarray:
             shape, *rest = args
             return self.call(np.empty, shape, *rest[:1], **kwargs)
-        made = kind(*args, **kwargs)
+        made = kind(*self._given(kind, args), **kwargs)
         self.trace.made[id(made)] = made
         return made
 
     def _builtin(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         if isinstance(function, np.ufunc) or _is_numpys(function):
             return self._numpy(function, args, kwargs)
-        if _is_random(function):
+        if _is_of_outer_world(function):
             return self.trace.calls.host_call(function, args, kwargs)
         try:
-            value = function(*args, **kwargs)
+            if (key := kwargs.get("key")) is not None and function in _HIGHER_ORDER:
+                kwargs = kwargs | {"key": functools.partial(self.call, key)}
+            value = function(*self._given(function, args), **kwargs)
         except CaptureError:
             if not _mentions_traced((args, kwargs)) or isinstance(function, type):
                 raise
+            self.trace.refused = None
             return self.trace.calls.library_call(function, args, kwargs)
-        if isinstance(value, (np.random.Generator, np.random.RandomState)):
+        if isinstance(value, GENERATORS):
             raise CaptureError(
                 f"a random generator is made in the function ({user_line()}); make it outside, "
                 "or each call would go on where the last one stopped"
             )
         return value
+
+    def _given(self, function: Any, args: Any) -> Any:
+        """Arguments for a function, where it calls them with its calls seen too."""
+        if not isinstance(function, Hashable) or function not in _HIGHER_ORDER:
+            return args
+        return [functools.partial(self.call, a) if isinstance(a, FunctionType) else a for a in args]
 
     def _numpy(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         traced = _mentions_traced((args, kwargs))
@@ -194,6 +266,9 @@ class CaptureRuntime:
             except CaptureError:
                 if traced:
                     raise
+                self.trace.refused = None
+        if known is None and (function in _FILES or any(isinstance(a, FunctionType) for a in args)):
+            return self.trace.calls.host_call(function, args, kwargs)
         if isinstance(function, np.ufunc) or not traced:
             value = function(*args, **kwargs)
             return self._literal(value) if not traced else value
@@ -209,15 +284,19 @@ class CaptureRuntime:
 def captured_through(trace: Trace, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with its calls and surroundings known to the trace."""
     if isinstance(function, FunctionType):
-        changed = rewritten(function, CaptureRuntime(trace, function))
-        return function if changed is None else changed
+        runtime = CaptureRuntime(trace, function)
+        changed = rewritten(function, runtime)
+        if changed is not None:
+            return changed
+        runtime.rely_on_names(function)
+        return function
     runtime = CaptureRuntime(trace)
     return functools.partial(runtime.call, function)
 
 
 def _is_captured(function: FunctionType) -> bool:
     module = function.__module__ or ""
-    return module.startswith(_OURS_TO_CAPTURE) or module.split(".")[0] not in _LIBRARIES
+    return module.startswith(_OURS_TO_CAPTURE) or module.split(".")[0] not in LIBRARIES
 
 
 def _is_numpys(function: Any) -> bool:
@@ -225,11 +304,14 @@ def _is_numpys(function: Any) -> bool:
     return module.split(".")[0] == "numpy" and not module.startswith("numpy.random")
 
 
-def _is_random(function: Any) -> bool:
-    owner = getattr(function, "__self__", None)
-    if isinstance(owner, (np.random.Generator, np.random.RandomState, random.Random)):
+def _is_of_outer_world(function: Any) -> bool:
+    """Whether it draws random numbers, reads a clock or a file, prints, and so on."""
+    if generator_of(function) is not None or function is open or function is input:
         return True
-    return getattr(function, "__module__", None) == "time"
+    owner = getattr(function, "__self__", None)
+    of = owner if isinstance(owner, type) else type(owner)
+    modules = (getattr(function, "__module__", None), of.__module__)
+    return any((module or "").split(".")[0] in _OUTER_WORLD for module in modules)
 
 
 def _is_traced(value: Any) -> bool:
@@ -244,7 +326,7 @@ def _mentions_traced(value: Any) -> bool:
 # Python's builtins on traced values
 
 
-def _len(trace: Trace, x: Any) -> Any:
+def _len(runtime: CaptureRuntime, x: Any) -> Any:
     if type(x) in TRACERS:
         if not x.ndim:
             raise DTypeError("len() of unsized object")
@@ -252,17 +334,17 @@ def _len(trace: Trace, x: Any) -> Any:
     return len(x)
 
 
-def _int(trace: Trace, *args: Any, **kwargs: Any) -> Any:
+def _int(runtime: CaptureRuntime, *args: Any, **kwargs: Any) -> Any:
     if len(args) == 1 and type(args[0]) is SymbolicInt:
         return args[0]
     return int(*args, **kwargs)
 
 
-def _float(trace: Trace, *args: Any) -> Any:
+def _float(runtime: CaptureRuntime, *args: Any) -> Any:
     if len(args) == 1:
         (x,) = args
         if type(x) is SymbolicInt:
-            return trace.apply(scalars.MULTIPLY, (x, 1.0), {})
+            return runtime.trace.apply(scalars.MULTIPLY, (x, 1.0), {})
         if type(x) is ScalarTracer:
             return x if x.dtype.kind == "f" else x * 1.0
         if type(x) is Tracer and x.dtype.kind == "f":
@@ -270,22 +352,37 @@ def _float(trace: Trace, *args: Any) -> Any:
     return float(*args)
 
 
-def _isinstance(trace: Trace, x: Any, kinds: Any) -> bool:
+def _isinstance(runtime: CaptureRuntime, x: Any, kinds: Any) -> bool:
     return isinstance(0, kinds) if type(x) is SymbolicInt else isinstance(x, kinds)
 
 
-def _type(trace: Trace, *args: Any) -> Any:
+def _type(runtime: CaptureRuntime, *args: Any) -> Any:
     if len(args) == 1 and type(args[0]) is SymbolicInt:
         return int
     return args[0].__class__ if len(args) == 1 and type(args[0]) in TRACERS else type(*args)
 
 
-def _print(trace: Trace, *args: Any, **kwargs: Any) -> None:
-    trace.calls.host_call(print, args, kwargs)
+def _print(runtime: CaptureRuntime, *args: Any, **kwargs: Any) -> None:
+    runtime.trace.calls.host_call(print, args, kwargs)
+
+
+def _getattr(runtime: CaptureRuntime, owner: Any, name: str, *default: Any) -> Any:
+    if default and not hasattr(owner, name):
+        return default[0]
+    return runtime.attribute(owner, name)
+
+
+def _setattr(runtime: CaptureRuntime, owner: Any, name: str, value: Any) -> None:
+    runtime.set_attribute(owner, name, value)
+
+
+def _delattr(runtime: CaptureRuntime, owner: Any, name: str) -> None:
+    raise CaptureError(f"the attribute {name!r} is deleted ({user_line()})")
 
 
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     len: _len, int: _int, float: _float, isinstance: _isinstance, type: _type, print: _print,
+    getattr: _getattr, setattr: _setattr, delattr: _delattr,
 }  # fmt: skip
 
 

@@ -26,9 +26,7 @@ from ..errors import CaptureError
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
-_NOT_REWRITTEN = (
-    inspect.CO_GENERATOR | inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-)  # they run later than they are called
+_NOT_REWRITTEN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 FunctionNode = ast.FunctionDef | ast.Lambda
 
@@ -40,7 +38,7 @@ class Runtime(Protocol):
     def cell(self, name: str, value: Any) -> Any: ...
     def attribute(self, owner: Any, name: str) -> Any: ...
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any: ...
-    def augment(self, operation: str, value: Any, other: Any) -> Any: ...
+    def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None: ...
     def set_attribute(self, owner: Any, name: str, value: Any) -> None: ...
 
 
@@ -143,7 +141,8 @@ class _Rewriter(ast.NodeTransformer):
     def __init__(self, code: CodeType, tree: FunctionNode) -> None:
         self.tree = tree
         self.free = frozenset(code.co_freevars)
-        self.bound = frozenset(_bound_names(tree))
+        self.scopes = [frozenset(_bound_names(tree))]
+        self.stores = 0
 
     def run(self) -> ast.stmt:
         node = self.tree
@@ -152,7 +151,8 @@ class _Rewriter(ast.NodeTransformer):
             body: list[ast.stmt] = [ast.Return(self.visit(_copied(node.body)))]
             body = [ast.copy_location(b, node.body) for b in body]
         else:
-            body = [self.visit(_copied(stmt)) for stmt in node.body]
+            parts = [self.visit(_copied(stmt)) for stmt in node.body]
+            body = [s for made in parts for s in (made if isinstance(made, list) else [made])]
         made = ast.FunctionDef("target", arguments, body, [])
         return ast.copy_location(made, node)
 
@@ -165,7 +165,9 @@ class _Rewriter(ast.NodeTransformer):
         return self._runtime("call", node, [function, *args], keywords)
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        if not isinstance(node.ctx, ast.Load) or node.id in self.bound or node.id == "__class__":
+        if not isinstance(node.ctx, ast.Load) or node.id == "__class__":
+            return node
+        if any(node.id in scope for scope in self.scopes):
             return node
         if node.id in self.free:
             return self._runtime("cell", node, [ast.Constant(node.id), node])
@@ -173,34 +175,61 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         if not isinstance(node.ctx, ast.Load):
-            self.generic_visit(node)
-            return node
+            raise CaptureError(
+                f"the attribute {node.attr!r} is deleted, or assigned by a loop (line "
+                f"{node.lineno})"
+            )
         return self._runtime("attribute", node, [self.visit(node.value), ast.Constant(node.attr)])
 
     def visit_Assign(self, node: ast.Assign) -> ast.stmt | list[ast.stmt]:
-        target = node.targets[0]
-        if len(node.targets) == 1 and isinstance(target, ast.Attribute):
-            call = self._runtime(
-                "set_attribute",
-                node,
-                [self.visit(target.value), ast.Constant(target.attr), self.visit(node.value)],
-            )
-            return ast.copy_location(ast.Expr(call), node)
+        """`a.x, b = v` as `store, b = v; set_attribute(a, 'x', store)`."""
+        if len(node.targets) == 1 and isinstance(node.targets[0], ast.Attribute):
+            return self._set_attribute(node.targets[0], self.visit(node.value))
+        stored: list[ast.stmt] = []
+        node.targets = [self._target(t, stored) for t in node.targets]
         self.generic_visit(node)
+        return [node, *stored]
+
+    def _target(self, node: Any, stored: list[ast.stmt]) -> Any:
+        if isinstance(node, (ast.Tuple, ast.List)):
+            node.elts = [self._target(e, stored) for e in node.elts]
+        elif isinstance(node, ast.Attribute):
+            self.stores += 1
+            name = f"__store{self.stores}__"
+            value = ast.copy_location(ast.Name(name, ast.Load()), node)
+            stored.append(self._set_attribute(node, value))
+            return ast.copy_location(ast.Name(name, ast.Store()), node)
         return node
 
+    def _set_attribute(self, target: ast.Attribute, value: Any) -> ast.stmt:
+        owner, name = self.visit(target.value), ast.Constant(target.attr)
+        call = self._runtime("set_attribute", target, [owner, name, value])
+        return ast.copy_location(ast.Expr(call), target)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt | list[ast.stmt]:
+        if node.value is None:
+            return ast.copy_location(ast.Pass(), node)
+        plain = ast.Assign([node.target], node.value)
+        return self.visit_Assign(ast.copy_location(plain, node))
+
     def visit_AugAssign(self, node: ast.AugAssign) -> ast.stmt:
-        """`self.u += v` as `self.u = iadd(self.u, v)`."""
+        """`self.u += v` as `augment_attribute('Add', self, 'u', v)`."""
         target = node.target
-        if not isinstance(target, ast.Attribute) or not isinstance(target.value, ast.Name):
+        if not isinstance(target, ast.Attribute):
             self.generic_visit(node)
             return node
-        owner, name = self.visit(_copied(target.value)), ast.Constant(target.attr)
-        before = self._runtime("attribute", node, [self.visit(_copied(target.value)), name])
-        operation = ast.Constant(type(node.op).__name__)
-        value = self._runtime("augment", node, [operation, before, self.visit(node.value)])
-        call = self._runtime("set_attribute", node, [owner, name, value])
+        names = ast.Constant(type(node.op).__name__), ast.Constant(target.attr)
+        owner, value = self.visit(target.value), self.visit(node.value)
+        call = self._runtime("augment_attribute", node, [names[0], owner, names[1], value])
         return ast.copy_location(ast.Expr(call), node)
+
+    def visit_Try(self, node: ast.Try) -> ast.stmt:
+        if node.handlers:
+            raise CaptureError(
+                f"it catches exceptions (line {node.lineno}), which values decide when it runs"
+            )
+        self.generic_visit(node)
+        return node
 
     def visit_Global(self, node: ast.Global) -> ast.stmt:
         raise CaptureError(
@@ -216,7 +245,32 @@ class _Rewriter(ast.NodeTransformer):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.stmt:
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         node.args = self.visit(node.args)
-        node.body = [self.visit(stmt) for stmt in node.body]
+        node.returns = None
+        self.scopes.append(frozenset(_bound_names(node)))
+        body = [self.visit(stmt) for stmt in node.body]
+        node.body = [s for made in body for s in (made if isinstance(made, list) else [made])]
+        self.scopes.pop()
+        return node
+
+    def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
+        node.args = self.visit(node.args)
+        self.scopes.append(frozenset(_bound_names(node)))
+        node.body = self.visit(node.body)
+        self.scopes.pop()
+        return node
+
+    def visit_arg(self, node: ast.arg) -> ast.arg:
+        return ast.copy_location(ast.arg(node.arg), node)
+
+    def visit(self, node: ast.AST) -> Any:
+        if isinstance(node, (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)):
+            return self._comprehension(node)
+        return super().visit(node)
+
+    def _comprehension(self, node: Any) -> Any:
+        self.scopes.append(frozenset(_targets(node.generators)))
+        self.generic_visit(node)
+        self.scopes.pop()
         return node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> ast.stmt:
@@ -258,19 +312,35 @@ def _arguments(node: ast.arguments) -> Iterator[ast.arg]:
 
 
 def _bound_names(tree: FunctionNode) -> Iterator[str]:
-    """Names that the function or a function in it binds."""
-    for node in ast.walk(tree):
+    """Names that are local to the function."""
+    yield from (a.arg for a in _arguments(tree.args))
+    waiting: list[ast.AST] = [*tree.body] if isinstance(tree.body, list) else [tree.body]
+    while waiting:
+        node = waiting.pop()
         match node:
             case ast.Name(id=name, ctx=ast.Store() | ast.Del()):
                 yield name
-            case ast.arg(arg=name):
-                yield name
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
-                if node is not tree:
-                    yield name
+                yield name
+                waiting += node.decorator_list
+                continue
+            case ast.Lambda():
+                continue
+            case ast.comprehension():
+                waiting += [node.iter, *node.ifs]
+                continue
             case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
                 yield name
             case ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
                 yield name
             case ast.Import(names=names) | ast.ImportFrom(names=names):
                 yield from ((a.asname or a.name).split(".")[0] for a in names)
+        waiting += ast.iter_child_nodes(node)
+
+
+def _targets(generators: list[ast.comprehension]) -> Iterator[str]:
+    """Names that a comprehension binds."""
+    for generator in generators:
+        for node in ast.walk(generator.target):
+            if isinstance(node, ast.Name):
+                yield node.id

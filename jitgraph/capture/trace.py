@@ -18,15 +18,18 @@ from ..ops import Kind, Op, scalars, views
 from ..ops import elementwise as ew
 from ..ops.library import MATMUL
 from ..spec import PYTHON_SCALARS, Spec, dims, spec_of
-from ..symbolic import ShapeEnv, SymbolicInt
+from ..symbolic import Dim, ShapeEnv, Size, SymbolicInt
 from ..tensor import Tensor, is_recording
 from .calls import Calls
 from .host import HostCall
+from .random_state import set_random_state
 from .surroundings import Fixture, Lifted, Place
 from .tracer import TRACERS, ScalarTracer, Storage, Tracer, ViewStep
 from .values import Values
 from .writes import Writes
 
+LARGEST_NUMBER = 1 << 62
+MOST_NODES, MOST_GUARDS = 20_000, 500
 _COMPARISONS = frozenset(
     ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 )  # NumPy compares with integers outside of the dtype
@@ -47,7 +50,9 @@ class Trace:
         self.hosts: list[HostCall] = []
         self.lifted_storages: dict[Any, Storage] = {}
         self.made: dict[int, Any] = {}  # objects that the function made
+        self.generators: dict[int, tuple[Any, Any]] = {}  # of random numbers, with their states
         self.last_call: Node | None = None  # the latest host call that may have effects
+        self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)
         env.arithmetic = self._arithmetic  # type: ignore[method-assign]
@@ -105,6 +110,9 @@ class Trace:
 
     def literal(self, value: Any, dtype: np.dtype[Any]) -> Tracer:
         """A Python number as NumPy would store it in an array of this dtype."""
+        whole = isinstance(value, SymbolicInt) and dtype.kind in "iu"
+        if whole and not dims.at_least(int(np.iinfo(dtype).max), value.dim):
+            raise OverflowError(f"Python integer out of bounds for {dtype}")
         if isinstance(value, (SymbolicInt, ScalarTracer)):
             return self.apply(ew.CAST, (value,), {"dtype": dtype})
         stored = np.empty((), dtype)
@@ -113,17 +121,29 @@ class Trace:
 
     def rely_on(self, place: Place, value: Any) -> None:
         """Note that the program is right only while `place` holds `value`."""
-        self.fixtures.setdefault(place.key, Fixture(place, value))
+        if place.key not in self.fixtures:
+            self.fixtures[place.key] = Fixture.at(place, value)
+
+    def undo(self) -> str | None:
+        """Leave the surroundings as they were; what the function changed in them, if anything."""
+        for generator, state in self.generators.values():
+            set_random_state(generator, state)
+        changed = [f for f in self.fixtures.values() if f.is_container and not f.holds()]
+        for fixture in changed:
+            fixture.value.restore()
+        return changed[0].place.name if changed else None
 
     # nodes
 
     def stands_for(self, node: Node) -> type:
         if node.spec.weak:
-            return {"c": complex, "f": float, "i": int, "b": bool}[node.spec.dtype.kind]
+            return {"c": complex, "f": float, "i": int, "u": int, "b": bool}[node.spec.dtype.kind]
         return Tensor if self.of_tensors else np.ndarray
 
     def add(self, node: Node) -> Node:
         self.nodes.append(node)
+        if len(self.nodes) > MOST_NODES or len(self.env.guards) > MOST_GUARDS:
+            raise CaptureError("it is too long for a graph: its loops are written out step by step")
         return node
 
     def tracer(self, node: Node, order: str = "?") -> Tracer:
@@ -188,6 +208,7 @@ class Trace:
             node: Node = value.node
             return node
         if isinstance(value, SymbolicInt):
+            self._keep_in_range(value.dim)
             spec = Spec((), np.dtype(np.int64), weak=True)
             return self.add(Node(SIZE, (), {"dim": value.dim}, spec, where))
         if type(value) in PYTHON_SCALARS or isinstance(value, np.generic):
@@ -195,6 +216,14 @@ class Trace:
         if isinstance(value, (Tensor, np.ndarray)):
             return self.lift(value).node
         return self.lift(np.asarray(value)).node
+
+    def _keep_in_range(self, dim: Dim) -> None:
+        """Python's integers have no end, those of a program do."""
+        terms = dim.terms if isinstance(dim, Size) else ()
+        if any(len(monomial) > 2 or abs(c) >= 1 << 20 for monomial, c in terms):
+            within = dims.at_least(LARGEST_NUMBER, dim) and dims.at_least(dim, -LARGEST_NUMBER)
+            if not within:
+                raise CaptureError(f"an integer beyond 64 bits is computed ({user_line()})")
 
     def _arithmetic(self, operation: str, a: Any, b: Any) -> Any:
         return self.apply(getattr(scalars, operation.upper()), (a, b), {})

@@ -108,8 +108,21 @@ class Tracer(ArrayMethods):
     def __repr__(self) -> str:
         return f"<traced {self._seen[1].spec}>"
 
+    def __str__(self) -> str:
+        raise self._refuse("text of it", "print() it, or return it")
+
+    def __format__(self, spec: str) -> str:
+        raise self._refuse("formatting it", "print() it, or return it")
+
+    def __hash__(self) -> int:
+        if self.ndim:
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        raise self._refuse("an entry of a set or dict", "use np.unique")
+
     def _refuse(self, what: str, cure: str) -> CaptureError:
-        return CaptureError(f"{what} needs the value of a traced array ({user_line()}); {cure}")
+        refusal = CaptureError(f"{what} needs the value of a traced array ({user_line()}); {cure}")
+        self.trace.refused = refusal
+        return refusal
 
     def __bool__(self) -> bool:
         raise self._refuse("a branch (if, while, and, or)", "use np.where, or np.logical_and")
@@ -313,7 +326,7 @@ class ScalarTracer(Tracer):
     """A Python number that is known only when the program runs."""
 
     __slots__ = ()
-    __hash__ = object.__hash__
+    __hash__ = Tracer.__hash__
 
     __add__, __radd__ = _python(scalars.ADD, "__add__"), _python(scalars.ADD, "__radd__")
     __sub__ = _python(scalars.SUBTRACT, "__sub__")

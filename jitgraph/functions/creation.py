@@ -175,7 +175,8 @@ def linspace(
 ) -> Any:  # fmt: skip
     """`num` values evenly from start to stop, which is the last one unless `endpoint` is false."""
     _c_order("linspace", None, None, device)
-    if any(getattr(x, "ndim", 0) for x in (start, stop)) or axis:
+    numbers = all(isinstance(x, (int, float, SymbolicInt)) for x in (start, stop))
+    if not numbers or isinstance(start, bool) or isinstance(stop, bool) or axis:
         raise CaptureError("linspace: bounds that are arrays are not captured")
     intervals = num - 1 if endpoint else num
     found = np.dtype(float if dtype is None else dtype)

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError
+from jitgraph_codegen.program import DeoptimisedError
+
 from ..spec import PYTHON_SCALARS, Spec
 from .op import DType, Kind, Loop, Op, register
 
@@ -49,7 +50,7 @@ def _row(name: str, python: Callable[..., Any], loop: str | None, result: Any) -
 def _power(x: Any, y: Any) -> Any:
     result = x**y
     if isinstance(result, complex) and not isinstance(x, complex) and not isinstance(y, complex):
-        raise DTypeError(f"{x} ** {y} is complex, which depends on the numbers; write x + 0j")
+        raise DeoptimisedError(f"{x} ** {y} is complex")
     return result if isinstance(result, complex) else float(result)
 
 
