@@ -25,7 +25,7 @@ from .tensor import Tensor, is_recording
 ARRAY, NUMBER, TENSOR, WANTED = "array", "number", "tensor", "differentiated"
 ALIAS = "alias"  # an array that was an earlier argument too
 FLOAT, COMPLEX, INTEGER, STATIC = "float", "complex", "integer", "static"
-LARGEST = 2**62
+LARGEST = 2**31  # of an integer that is not compiled in: the product of two has a place in int64
 _BY_VALUE = (bool, int, float, complex, str, bytes, type(None), frozenset)
 
 

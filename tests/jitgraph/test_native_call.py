@@ -216,3 +216,46 @@ def test_programs_with_steps_of_numpy_are_checked_in_machine_code_too() -> None:
     assert g.cache_info().fallbacks == before + 1
     h = native(lambda x: np.put(x, [0], [5.0]), np.arange(3.0))
     assert taken(h) >= 1
+
+
+def test_an_empty_array_is_divided_by_as_python_divides() -> None:
+    compiled = native(lambda x, y: np.zeros(len(x) // len(y)), np.ones(6), np.ones(3))
+    assert compiled(np.ones(7), np.ones(2)).shape == (3,)
+    with pytest.raises(ZeroDivisionError):
+        compiled(np.ones(6), np.ones(0))
+
+
+def test_integers_beyond_the_arithmetic_of_a_program() -> None:
+    compiled = native(lambda x, n: x + n * n, np.ones(3), 4, strict=False)
+    for n in (5, 1 << 14, 1 << 20, 1 << 35, 1 << 70):
+        same(compiled(np.ones(3), n), np.ones(3) + n * n)
+
+
+def test_the_same_array_twice() -> None:
+    def function(x, y):
+        x += 1
+        return x * y
+
+    compiled = jitgraph.compile(function, strict=True)
+    for _ in range(4):
+        for same_twice in (True, False):
+            x, y = np.ones(3), np.ones(3)
+            same(compiled(x, x if same_twice else y), np.full(3, 4.0 if same_twice else 2.0))
+
+
+def test_objects_are_told_apart_by_identity() -> None:
+    class Model:
+        def __init__(self, scale):
+            self.scale = scale
+
+        def __eq__(self, other):
+            return True
+
+        def __hash__(self):
+            return 0
+
+    models = Model(2.0), Model(3.0)
+    compiled = jitgraph.compile(lambda x, model: x * model.scale, strict=True)
+    for _ in range(4):
+        for model in models:
+            same(compiled(np.ones(2), model), np.full(2, model.scale))

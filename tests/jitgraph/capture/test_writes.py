@@ -193,7 +193,27 @@ def broadcast_value(x):
     return y
 
 
-ONE = (fill, argument, view_of_argument, through_views, through_reshape, old_value_kept,
+def reads_an_element_after_a_write(x):
+    x += x
+    first = x[0]
+    x += first
+    return x
+
+
+def reversed_onto_itself(x):
+    backwards = np.flip(x)
+    x += x
+    backwards[...] = x
+    return x
+
+
+def new_array_of_what_was_written(x):
+    x[...] = x * 2
+    return x * 1, x
+
+
+ONE = (reads_an_element_after_a_write, reversed_onto_itself, new_array_of_what_was_written,
+       fill, argument, view_of_argument, through_views, through_reshape, old_value_kept,
        old_value_read_later, overlap, loops, returned_twice, chained, scalar_is_no_array,
        into_integers, empty_region, broadcast_value)  # fmt: skip
 TWO = (swap, out_arguments, masked, gathers, copyto_and_fill, stencil)
