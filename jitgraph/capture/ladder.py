@@ -1,9 +1,9 @@
 """What becomes of a function that no graph can hold: it runs under Numba as it is written, or else
 as plain Python.
 
-Numba is asked for functions with loops, where it pays, whose results are arrays: a number may be
-an int in one call and a float in the next, which Numba does not follow.  Its first result and what
-it leaves in the arguments are compared with plain Python's; only if they agree is it used.
+Numba is asked for functions with loops, where it pays.  Its first result and what it leaves in the
+arguments are compared with plain Python's; only if they agree is it used.  Numbers among its
+results get the type they had in Python in the first call.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _places(function: FunctionType) -> list[Place]:
 
 
 def _agree(python: Any, numba: Any) -> bool:
-    """Whether both agree in structure, types, dtypes and values."""
+    """Whether both agree in structure, dtypes and values."""
     expected, tree = flatten(python)
     found, other = flatten(numba)
     return tree == other and all(map(_alike, expected, found))
