@@ -23,7 +23,7 @@ from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
 from .ops.host import HOST, HOST_RESULT
-from .ops.views import FULL, RESHAPE, UPDATE
+from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits
 from .options import Options
 from .schedule import Plan, schedule
 from .symbolic import Size, add, is_known_before, mul, symbols
@@ -165,7 +165,7 @@ class _Builder:
 
     def _note_native(self, node: Node) -> None:
         zeros = node.op is FULL and node.inputs[0].op is CONSTANT
-        if self.native is None or not zeros or np.any(node.inputs[0].attrs["value"]):
+        if self.native is None or not zeros or not is_zero_bits(node.inputs[0].attrs["value"]):
             self.native = None
             return
         name, dtype = f"t{self.counter}", node.spec.dtype.name

@@ -435,6 +435,9 @@ class _Fusion:
         ):
             return
         home.inlined |= subtree - home.place.keys()
+        self.refusals = [
+            r for r in self.refusals if r.consumer is not node or r.producer is not source
+        ]
 
 
 def _reads_elsewhere(reader: Group, maker: Group, places: dict[Node, Index]) -> bool:

@@ -17,7 +17,7 @@ from .functions.indexing import getitem
 from .ops import UFUNCS
 from .ops import elementwise as ew
 from .ops.op import Op
-from .symbolic import SymbolicInt
+from .symbolic_int import SymbolicInt
 
 _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
     np.add: F.sum, np.multiply: F.prod, np.maximum: F.max, np.minimum: F.min,

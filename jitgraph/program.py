@@ -23,7 +23,8 @@ from .ops import TABLE
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
 from .rewrite import share_final_values, simplify
-from .symbolic import Guard, SymbolicInt, evaluate, is_known_before, symbols
+from .symbolic import Guard, evaluate, is_known_before, symbols
+from .symbolic_int import SymbolicInt
 from .tensor import Tensor, record
 from .tree import LEAF, Tree
 

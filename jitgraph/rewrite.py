@@ -31,12 +31,16 @@ def simplify(graph: Graph) -> Graph:
     # memory, to what the function as written has there
     owner: dict[Node, Node] = {i: i for i in graph.inputs}
     owner |= {replace.get(value, value): value for _, value in graph.writes}
+    lasting = set(owner)
     for output in graph.outputs:
         found, written = replace.get(output, output), _memory(output)
         if (
             owner.setdefault(_memory(found), written) is not written
         ):  # `x * 1` is a new array, and so is each `x + 1` of two
             found = Node(ew.CAST, (found,), {"dtype": found.spec.dtype}, found.spec, output.where)
+            nodes.append(found)
+        elif not output.op.fresh and (found in lasting or found in outputs):
+            found = _whole(found, output.where)
             nodes.append(found)
         outputs.append(found)
     writes = tuple((i, replace.get(value, value)) for i, value in graph.writes)
@@ -106,6 +110,13 @@ def _memory(node: Node) -> Node:
     while not node.op.fresh:
         node = node.inputs[0]
     return node
+
+
+def _whole(node: Node, where: str) -> Node:
+    """A view of all elements: another object that shows the same memory."""
+    return Node(
+        views.SLICE, (node,), {"slices": views.whole_slices(node.spec.shape)}, node.spec, where
+    )
 
 
 def _key(node: Node) -> Any:

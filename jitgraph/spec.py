@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from .errors import AxisError, DTypeError, ShapeError
-from .symbolic import Dim, Shape, ShapeEnv, to_dim
+from .symbolic import Dim, Shape, ShapeEnv
+from .symbolic_int import to_dim
 
 FUSABLE = frozenset("?bBhHiIlLqQfd")  # dtype characters that loops are generated for
 COMPLEX = frozenset("FD")  # loops for arithmetic; NumPy carries out the rest

@@ -17,7 +17,8 @@ from .errors import CaptureError, JitgraphError, located
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number
-from .symbolic import ShapeEnv, SymbolicInt, is_known_before, user_int
+from .symbolic import ShapeEnv, is_known_before
+from .symbolic_int import SymbolicInt, user_int
 from .tensor import Tensor, is_recording
 from .tree import Tree, flatten
 

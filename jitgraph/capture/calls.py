@@ -15,13 +15,14 @@ from ..functions.base import FUNCTIONS
 from ..graph import Node
 from ..methods import ArrayMethods
 from ..ops import UFUNCS
+from ..ops import elementwise as ew
 from ..ops.host import HOST, HOST_RESULT
 from ..spec import PYTHON_SCALARS, Spec
-from ..symbolic import SymbolicInt
+from ..symbolic_int import SymbolicInt
 from ..tree import flatten
 from .host import HostCall, Traced
 from .random_state import generator_of, random_state
-from .tracer import TRACERS, Tracer
+from .tracer import TRACERS, ScalarTracer, Tracer
 
 if TYPE_CHECKING:
     from .trace import Trace
@@ -37,6 +38,11 @@ class Calls:
         known = ufunc in UFUNCS or ufunc is np.matmul or method == "reduce"
         if known and kwargs.get("dtype") is None:
             shower = next(i for i in inputs if type(i) in TRACERS)
+            if all(_is_number(i) for i in inputs):  # NumPy's functions give NumPy's numbers
+                strong = ew.CAST(shower, dtype=shower.dtype)
+                strong.storage.mutable = False
+                inputs = [strong if i is shower else i for i in inputs]
+                shower = strong
             try:
                 return ArrayMethods.__array_ufunc__(shower, ufunc, method, *inputs, **kwargs)
             except CaptureError:
@@ -143,6 +149,10 @@ class Calls:
         tracer = self.trace.tracer(self.trace.add(node))
         tracer.storage.mutable = isinstance(value, np.ndarray) and not call.aliases
         return tracer
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) is ScalarTracer or type(value) in PYTHON_SCALARS
 
 
 def select(x: Any, key: Any) -> Any:

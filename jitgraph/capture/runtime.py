@@ -11,6 +11,7 @@ import builtins
 import functools
 import inspect
 import itertools
+import math
 import operator
 import sys
 from collections.abc import Callable, Hashable
@@ -24,7 +25,7 @@ from ..functions.base import FUNCTIONS
 from ..functions.creation import CREATORS
 from ..ops import elementwise as ew
 from ..ops import scalars
-from ..symbolic import SymbolicInt
+from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor
 from ..tree import flatten
 from .random_state import GENERATORS, generator_of
@@ -33,57 +34,18 @@ from .syntax import rewritten
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
 
-_OUTER_WORLD = frozenset(
-    (
-        "os",
-        "posix",
-        "nt",
-        "sys",
-        "io",
-        "_io",
-        "logging",
-        "warnings",
-        "datetime",
-        "time",
-        "uuid",
-        "secrets",
-        "random",
-        "subprocess",
-        "shutil",
-        "tempfile",
-        "socket",
-        "threading",
-        "pickle",
-    )
-)  # what their functions do or give is not decided by their arguments
-_FILES = frozenset(
-    (
-        np.load,
-        np.save,
-        np.savez,
-        np.savez_compressed,
-        np.loadtxt,
-        np.savetxt,
-        np.genfromtxt,
-        np.fromfile,
-    )
-)
-_HIGHER_ORDER = frozenset(
-    (
-        map,
-        filter,
-        sorted,
-        min,
-        max,
-        functools.reduce,
-        itertools.accumulate,
-        itertools.starmap,
-        itertools.takewhile,
-        itertools.dropwhile,
-        itertools.filterfalse,
-        itertools.groupby,
-    )
-)  # they call the functions they are given
+_OUTER_WORLD = frozenset((
+    "os", "posix", "nt", "sys", "io", "_io", "logging", "warnings", "datetime", "time", "uuid",
+    "secrets", "random", "subprocess", "shutil", "tempfile", "socket", "threading", "pickle",
+))  # fmt: skip  # what their functions do or give is not decided by their arguments
+_EFFECTS = frozenset((
+    np.load, np.save, np.savez, np.savez_compressed, np.loadtxt, np.savetxt, np.genfromtxt,
+    np.fromfile, np.seterr, np.seterrcall, np.setbufsize, np.set_printoptions,
+))  # fmt: skip  # NumPy's own functions of that kind
+_HIGHER_ORDER = frozenset((
+    map, filter, sorted, min, max, functools.reduce, itertools.accumulate, itertools.starmap,
+    itertools.takewhile, itertools.dropwhile, itertools.filterfalse, itertools.groupby,
+))  # fmt: skip  # they call the functions they are given
 _OURS_TO_CAPTURE = ("jitgraph.nn",)  # written like a user's code, with attributes that change
 _AUGMENTED: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
@@ -217,7 +179,7 @@ class CaptureRuntime:
 
     def _class(self, kind: type, args: Any, kwargs: dict[str, Any]) -> Any:
         if issubclass(kind, np.generic) and len(args) == 1 and _is_traced(args[0]):
-            return ew.CAST(args[0], dtype=np.dtype(kind))
+            return self.trace.apply(ew.CAST, (args[0],), {"dtype": np.dtype(kind)})
         if kind is np.ndarray:
             shape, *rest = args
             return self.call(np.empty, shape, *rest[:1], **kwargs)
@@ -267,7 +229,9 @@ class CaptureRuntime:
                 if traced:
                     raise
                 self.trace.refused = None
-        if known is None and (function in _FILES or any(isinstance(a, FunctionType) for a in args)):
+        if known is None and (
+            function in _EFFECTS or any(isinstance(a, FunctionType) for a in args)
+        ):
             return self.trace.calls.host_call(function, args, kwargs)
         if isinstance(function, np.ufunc) or not traced:
             value = function(*args, **kwargs)
@@ -352,6 +316,12 @@ def _float(runtime: CaptureRuntime, *args: Any) -> Any:
     return float(*args)
 
 
+def _sqrt(runtime: CaptureRuntime, x: Any) -> Any:
+    if type(x) is SymbolicInt and runtime.trace.env.is_positive(x.dim):
+        return runtime.trace.apply(scalars.SQRT, (x,), {})
+    return runtime._builtin(math.sqrt, (x,), {})
+
+
 def _isinstance(runtime: CaptureRuntime, x: Any, kinds: Any) -> bool:
     return isinstance(0, kinds) if type(x) is SymbolicInt else isinstance(x, kinds)
 
@@ -380,9 +350,21 @@ def _delattr(runtime: CaptureRuntime, owner: Any, name: str) -> None:
     raise CaptureError(f"the attribute {name!r} is deleted ({user_line()})")
 
 
+def _errstate(runtime: CaptureRuntime, **options: Any) -> Any:
+    """Kernels give NumPy's values and no warnings; only NumPy's own loops can raise on the way."""
+    asked = [f"{k}={v!r}" for k, v in options.items() if v not in ("ignore", "warn", None)]
+    if asked:
+        raise CaptureError(
+            f"np.errstate({', '.join(asked)}) ({user_line()}) needs NumPy's own loops; check the "
+            "result with np.isfinite"
+        )
+    return np.errstate(**options)
+
+
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     len: _len, int: _int, float: _float, isinstance: _isinstance, type: _type, print: _print,
-    getattr: _getattr, setattr: _setattr, delattr: _delattr,
+    getattr: _getattr, setattr: _setattr, delattr: _delattr, np.errstate: _errstate,
+    math.sqrt: _sqrt,
 }  # fmt: skip
 
 

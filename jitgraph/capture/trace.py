@@ -17,8 +17,10 @@ from ..graph import CONSTANT, INPUT, SIZE, Node, constant
 from ..ops import Kind, Op, scalars, views
 from ..ops import elementwise as ew
 from ..ops.library import MATMUL
+from ..ops.scalars import is_python_number
 from ..spec import PYTHON_SCALARS, Spec, dims, spec_of
-from ..symbolic import Dim, ShapeEnv, Size, SymbolicInt
+from ..symbolic import Dim, ShapeEnv, Size
+from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor, is_recording
 from .calls import Calls
 from .host import HostCall
@@ -56,6 +58,7 @@ class Trace:
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)
         env.arithmetic = self._arithmetic  # type: ignore[method-assign]
+        env.ufunc = self._ufunc_of_sizes  # type: ignore[method-assign]
 
     # inputs
 
@@ -226,7 +229,42 @@ class Trace:
                 raise CaptureError(f"an integer beyond 64 bits is computed ({user_line()})")
 
     def _arithmetic(self, operation: str, a: Any, b: Any) -> Any:
+        if operation == "divide":
+            return self.quotient(a, b)
         return self.apply(getattr(scalars, operation.upper()), (a, b), {})
+
+    def quotient(self, a: Any, b: Any) -> Any:
+        """a / b of Python numbers, which raises where b is zero."""
+        if isinstance(b, SymbolicInt):
+            nonzero = self.env.is_positive(b.dim)
+        else:
+            nonzero = is_python_number(b) and b != 0
+        return self.apply(scalars.RATIO if nonzero else scalars.DIVIDE, (a, b), {})
+
+    def _ufunc_of_sizes(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        traced = [
+            self.tracer(self.node_of(i, self.where or user_line()))
+            if isinstance(i, SymbolicInt) else i for i in inputs
+        ]  # fmt: skip
+        shower = next(i for i in traced if type(i) in TRACERS)
+        return shower.__array_ufunc__(ufunc, method, *traced, **kwargs)
+
+    def settled(self, node: Node) -> Any:
+        """The value of what depends on sizes alone, on which the graph is then specialised; None
+        for all other values.
+        """
+        sizes: list[Node] = []
+        stack = [node]
+        while stack:
+            top = stack.pop()
+            if top.op is SIZE:
+                sizes.append(top)
+            elif top.op is not CONSTANT and (top.kind is Kind.SOURCE or not top.inputs):
+                return None
+            stack.extend(top.inputs)
+        for size in sizes:
+            self.env.value(size.attrs["dim"])
+        return np.asarray(self.values.of(node)).item()
 
 
 def _is_mutable(node: Node) -> bool:

@@ -6,6 +6,7 @@ storage a new value; whoever looks at the same storage afterwards sees it.
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +21,12 @@ from ..methods import ArrayMethods
 from ..ops import Op, scalars
 from ..ops import elementwise as ew
 from ..spec import dims
-from ..symbolic import SymbolicInt, to_dim, user_int
+from ..symbolic_int import SymbolicInt, to_dim, user_int
 
 if TYPE_CHECKING:
     from .trace import Trace
+
+_KEEP = "keep it an array, or make the argument static"
 
 ViewStep = tuple[Op, dict[str, Any]]
 
@@ -108,41 +111,51 @@ class Tracer(ArrayMethods):
     def __repr__(self) -> str:
         return f"<traced {self._seen[1].spec}>"
 
+    def _settled(self, what: str, cure: str) -> Any:
+        """The value as a Python number, where it follows from sizes."""
+        value = None if self.ndim else self.trace.settled(self.node)
+        if value is None:
+            refusal = CaptureError(
+                f"{what} needs the value of a traced array ({user_line()}); {cure}"
+            )
+            self.trace.refused = refusal
+            raise refusal
+        return value
+
     def __str__(self) -> str:
-        raise self._refuse("text of it", "print() it, or return it")
+        return str(self._settled("text of it", "print() it, or return it"))
 
     def __format__(self, spec: str) -> str:
-        raise self._refuse("formatting it", "print() it, or return it")
+        return format(self._settled("formatting it", "print() it, or return it"), spec)
 
     def __hash__(self) -> int:
         if self.ndim:
             raise TypeError("unhashable type: 'numpy.ndarray'")
-        raise self._refuse("an entry of a set or dict", "use np.unique")
-
-    def _refuse(self, what: str, cure: str) -> CaptureError:
-        refusal = CaptureError(f"{what} needs the value of a traced array ({user_line()}); {cure}")
-        self.trace.refused = refusal
-        return refusal
+        return hash(self._settled("an entry of a set or dict", "use np.unique"))
 
     def __bool__(self) -> bool:
-        raise self._refuse("a branch (if, while, and, or)", "use np.where, or np.logical_and")
+        cure = "use np.where, or np.logical_and"
+        return bool(self._settled("a branch (if, while, and, or)", cure))
 
     def __float__(self) -> float:
-        raise self._refuse("float()", "keep it an array, or make the argument static")
+        return float(self._settled("float()", _KEEP))
 
     def __int__(self) -> int:
-        raise self._refuse("int()", "keep it an array, or make the argument static")
+        return int(self._settled("int()", _KEEP))
 
     def __complex__(self) -> complex:
-        raise self._refuse("complex()", "keep it an array, or make the argument static")
+        return complex(self._settled("complex()", _KEEP))
 
     def __index__(self) -> int:
-        raise self._refuse("using it as an index or a size", "make the argument static")
+        cure = "make the argument static"
+        return operator.index(self._settled("using it as an index or a size", cure))
+
+    def __round__(self, *digits: int) -> Any:
+        return round(self._settled("round()", "use np.round"), *digits)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
-        raise self._refuse(
-            "a conversion to a NumPy array", "use NumPy functions that jitgraph captures"
-        )
+        cure = "use NumPy functions that jitgraph captures"
+        return np.asarray(self._settled("a conversion to a NumPy array", cure), dtype)
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(np.ndarray, name, None)
@@ -316,7 +329,10 @@ def _python(row: Op, name: str) -> Any:
 
     def operator(self: ScalarTracer, other: Any) -> Any:
         if type(other) in (ScalarTracer, SymbolicInt) or scalars.is_python_number(other):
-            return self.trace.apply(row, (other, self) if reflected else (self, other), {})
+            a, b = (other, self) if reflected else (self, other)
+            if row is scalars.DIVIDE:
+                return self.trace.quotient(a, b)
+            return self.trace.apply(row, (a, b), {})
         return general(self, other)
 
     return operator

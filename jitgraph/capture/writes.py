@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import BoundsError, CaptureError, user_line
 from ..functions.base import operand
-from ..functions.indexing import gathered, mask_key, whole_slices
+from ..functions.indexing import gathered, mask_key
 from ..graph import INPUT, Node
 from ..ops import Kind, Op, views
 from ..ops import elementwise as ew
@@ -61,7 +61,7 @@ class Writes:
                     None,
                 )
             part, region = _lifted_through(op, attrs, parent.spec, part, region)
-        whole = whole_slices(storage.node.spec.shape)
+        whole = views.whole_slices(storage.node.spec.shape)
         if region is None or region == whole:
             new = ew.CAST(part, dtype=storage.node.spec.dtype)
         else:
@@ -80,7 +80,7 @@ class Writes:
                 start = start.inputs[0]
             if start is not node:  # all of it is new
                 self.trace.where = storage.node.where
-                value, slices = self.trace.tracer(storage.node), whole_slices(node.spec.shape)
+                value, slices = self.trace.tracer(storage.node), views.whole_slices(node.spec.shape)
                 whole = self.trace.apply(
                     views.UPDATE, (self.trace.tracer(node), value), {"slices": slices}
                 )

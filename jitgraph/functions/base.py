@@ -11,7 +11,7 @@ from ..errors import CaptureError
 from ..interpreter import tracing
 from ..ops.elementwise import CAST
 from ..spec import PYTHON_SCALARS
-from ..symbolic import SymbolicInt
+from ..symbolic_int import SymbolicInt
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {}  # NumPy's -> ours
 

@@ -17,7 +17,7 @@ from ..interpreter import create
 from ..ops import elementwise as ew
 from ..ops import views
 from ..spec import PYTHON_SCALARS, as_shape, check_dtype
-from ..symbolic import SymbolicInt, to_dim
+from ..symbolic_int import SymbolicInt, to_dim
 from . import elementwise as fe
 from .base import F, implements, refuse
 from .base import array as as_operand

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import ShapeError
 from ..ops import library, views
 from ..spec import dims
-from ..symbolic import to_dim
+from ..symbolic_int import to_dim
 from .reductions import sum
 from .views import moveaxis, reshape
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import DTypeError
 from ..ops import elementwise as ew
 from ..ops.op import Op
 from ..spec import check_dtype
@@ -188,6 +189,8 @@ def round(a: Any, decimals: int = 0, out: Any = None) -> Any:
         return ew.POSITIVE(a)
     if decimals == 0:
         return ew.RINT(a)
+    if a.dtype.kind == "b":
+        raise DTypeError("round: an array of bool has no decimal places; convert it first")
     factor = 10.0 ** builtins.abs(decimals)
     if a.dtype.kind in "iu":
         return ew.CAST(ew.RINT(a / factor) * factor, dtype=a.dtype)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import BoundsError, CaptureError
-from ..ops import indexing, views
-from ..symbolic import SymbolicInt, to_dim
+from ..ops import indexing
+from ..symbolic_int import SymbolicInt
 from .base import array
 from .views import basic_view
 
@@ -106,8 +106,3 @@ def _is_index_array(item: Any) -> bool:
     if isinstance(item, (list, range)):
         return True
     return hasattr(item, "ndim") and np.dtype(item.dtype).kind in "iu"
-
-
-def whole_slices(shape: tuple[Any, ...]) -> tuple[views.Slice, ...]:
-    """The slices that leave an array as it is."""
-    return tuple((0, 1, to_dim(d)) for d in shape)

@@ -13,7 +13,7 @@ from ..ops import elementwise as ew
 from ..ops import views
 from ..spec import as_shape, broadcast, normalize_axis
 from ..spec import dims as sizes
-from ..symbolic import SymbolicInt, to_dim
+from ..symbolic_int import SymbolicInt, to_dim
 from .base import array, implements, operand, refuse
 from .creation import full
 from .indexing import getitem

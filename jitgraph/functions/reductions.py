@@ -12,7 +12,7 @@ from ..ops import elementwise as ew
 from ..ops import reductions, views
 from ..ops.op import Op
 from ..spec import Spec, normalize_axes
-from ..symbolic import SymbolicInt
+from ..symbolic_int import SymbolicInt
 from .base import array, implements, refuse
 from .elementwise import astype
 from .views import squeeze

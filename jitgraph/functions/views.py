@@ -11,7 +11,8 @@ from ..errors import BoundsError, CaptureError
 from ..ops import views
 from ..spec import as_shape, normalize_axes, normalize_axis
 from ..spec import dims as sizes
-from ..symbolic import add, to_dim
+from ..symbolic import add
+from ..symbolic_int import to_dim
 from .base import array, implements, operand
 
 __all__ = [
@@ -124,7 +125,7 @@ def basic_view(x: Any, items: Sequence[Any]) -> Any:
             dropped.append(len(slices))
             slices.append((_bounded(item, size, len(slices)), 1, 1))
     whole = [(0, 1, to_dim(d)) for d in x.shape]
-    if slices != whole:
+    if slices != whole or not (dropped or new_axes):  # `x[:]` is a view of its own
         x = views.SLICE(x, slices=tuple(slices))
     if dropped:
         x = views.SQUEEZE(x, axes=tuple(dropped))

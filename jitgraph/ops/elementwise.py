@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import DTypeError
 from ..spec import Spec, broadcast, promotion_type
-from ..symbolic import to_dim
+from ..symbolic_int import to_dim
 from .op import UFUNCS, DType, Kind, Loop, Op, elementwise, register, ufunc_dtypes
 
 LIBM = 20  # a scalar library call, against one addition

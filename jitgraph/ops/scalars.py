@@ -6,6 +6,7 @@ a division by zero raises.  What can raise is carried out by Python between the 
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -35,9 +36,13 @@ def _magnitude(x: Spec) -> DType:
     return _FLOAT if x.dtype.kind == "c" else _number(x)
 
 
-def _row(name: str, python: Callable[..., Any], loop: str | None, result: Any) -> Op:
+def _row(
+    name: str, python: Callable[..., Any], loop: str | None, result: Any, within: Any = _number
+) -> Op:
+    """within: the dtype that operands are converted to."""
+
     def dtypes(*specs: Spec) -> tuple[DType, ...]:
-        return *[_number(*specs)] * len(specs), result(*specs)
+        return *[within(*specs)] * len(specs), result(*specs)
 
     def spec(*specs: Spec) -> Spec:
         return Spec((), result(*specs), weak=True)
@@ -58,6 +63,8 @@ ADD = _row("add", operator.add, "x + y", _number)
 SUBTRACT = _row("subtract", operator.sub, "x - y", _number)
 MULTIPLY = _row("multiply", operator.mul, "x * y", _number)
 DIVIDE = _row("divide", operator.truediv, None, _quotient)
+RATIO = _row("ratio", operator.truediv, "x / y", _quotient, _quotient)  # by what is not zero
+SQRT = _row("sqrt", math.sqrt, "math.sqrt(x)", _quotient, _quotient)  # of what is not negative
 FLOOR_DIVIDE = _row("floor_divide", operator.floordiv, None, _number)
 REMAINDER = _row("remainder", operator.mod, None, _number)
 POWER = _row("power", _power, None, _quotient)

@@ -14,6 +14,7 @@ from ..errors import AxisError, ShapeError
 from ..interpreter import create
 from ..spec import Spec, as_shape, dims, normalize_axes, normalize_axis
 from ..symbolic import Dim, Shape, add, floordiv, mul, product, sub
+from ..symbolic_int import to_dim
 from .op import Op, opaque, view
 
 Index = tuple[Any, ...]
@@ -57,7 +58,12 @@ BROADCAST_TO = view(
 
 def _full_eval(x: Any, *, shape: Any) -> Any:
     value = np.asarray(x)
-    return np.zeros(shape, value.dtype) if not value.any() else np.full(shape, value)
+    return np.zeros(shape, value.dtype) if is_zero_bits(value) else np.full(shape, value)
+
+
+def is_zero_bits(value: Any) -> bool:
+    """Whether fresh, zeroed memory holds the value; -0.0 is another."""
+    return not any(np.asarray(value).tobytes())
 
 
 FULL: Op = view(
@@ -244,6 +250,11 @@ UPDATE: Op = opaque(
         lambda g, out, x, value, *, slices: SLICE(g, slices=slices),
     ),
 )
+
+
+def whole_slices(shape: tuple[Any, ...]) -> tuple[Slice, ...]:
+    """The slices that leave an array as it is."""
+    return tuple((0, 1, to_dim(d)) for d in shape)
 
 
 def normalize_slice(item: slice, size: Dim) -> Slice:

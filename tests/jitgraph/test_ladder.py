@@ -111,3 +111,14 @@ def test_rungs_can_be_seen_as_they_happen(monkeypatch, capsys) -> None:
     monkeypatch.setenv("JITGRAPH_LOG", "fallbacks")
     jitgraph.compile(running)(np.ones(3))
     assert "running runs in Numba as it is written" in capsys.readouterr().err
+
+
+def test_errors_of_floating_point_are_raised_where_they_are_asked_for() -> None:
+    def inverse(x):
+        with np.errstate(divide="raise"):
+            return 1 / x
+
+    compiled = jitgraph.compile(inverse)
+    with pytest.raises(FloatingPointError):
+        compiled(np.zeros(3))
+    assert "errstate(divide='raise')" in compiled.explain(np.zeros(3))

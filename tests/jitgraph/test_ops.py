@@ -94,6 +94,8 @@ def test_where_cast_and_clip(rng: np.random.Generator) -> None:
     check(lambda x, n: (x.astype(np.float64), n.astype(bool), x.astype("i8"), n.astype("u1")), x, n)
     check(lambda x: (np.round(x), np.round(x, 2), np.nan_to_num(x)), x)
     check(lambda n: (np.round(n, 1), np.round(n, -1)), n)
+    with pytest.raises(TypeError, match="decimal places"):
+        jitgraph.compile(lambda b: np.round(b, 1), strict=True)(n > 0)
 
 
 def test_functions_numpy_lacks(rng: np.random.Generator) -> None:
@@ -108,6 +110,30 @@ def test_powers_follow_numpys_operator(rng: np.random.Generator) -> None:
     check(lambda x: (x**2, x**1), np.arange(-5, 5))
     check(lambda x: x**2, np.array([True, False]))
     check(lambda x, y: x**y, np.arange(1, 9), np.arange(8))
+
+
+@pytest.mark.parametrize("ufunc", UFUNCS, ids=lambda u: u.__name__)
+@pytest.mark.parametrize("dtype", "fi")
+def test_elementwise_operations_over_shapes_layouts_and_scalars(ufunc, dtype: str) -> None:
+    """Empty axes, axes of one, no axes; Fortran order, strides, reversed; scalars of both kinds."""
+    if not _accepts(ufunc, dtype):
+        pytest.skip("NumPy has no such loop")
+    x = sample(dtype)[:24].reshape(4, 6)
+    arrays = [
+        np.asfortranarray(x), x[::2, ::3], x[::-1, ::-1], x[:1], x[:, :1], x[0, 0], x[:0],
+        x[3].copy(),
+    ]  # fmt: skip
+    if ufunc.nin == 1:
+        check(lambda *arrays: [ufunc(a) for a in arrays], *arrays)
+        return
+    scalars = [x[3, 1], 3 if dtype == "i" else 2.5]
+    pairs = [(a, arrays[-1][: a.shape[-1]] if a.ndim else a) for a in arrays]
+    pairs += [p for s in scalars for p in ((x, s), (s, x))]
+    check(
+        lambda pairs: [ufunc(a, b) for a, b in pairs],
+        pairs,
+        atol=1e-7 if ufunc is np.logaddexp else 0.0,
+    )
 
 
 SHAPES = [(), (6,), (1, 4), (2, 3, 4)]
@@ -200,6 +226,9 @@ def test_views_of_compiled_functions_share_memory_as_numpys_do() -> None:
     x = np.zeros((2, 3))
     assert jitgraph.compile(lambda x: x.T)(x).base is x
     assert jitgraph.compile(lambda x: x)(x) is x
+    for same in (lambda x: x[:], lambda x: x[...], lambda x: x.T.T, lambda x: x.reshape(2, 3)):
+        view = jitgraph.compile(same, strict=True)(x)
+        assert view is not x and view.base is x
     for function in (
         lambda x: x * 1,
         lambda x: x.astype(np.float64),
