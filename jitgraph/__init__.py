@@ -5,6 +5,7 @@ machine code; Tensors run the same operations one by one and record a dynamic gr
 """
 
 from . import functions as _functions
+from . import random
 from .compile import CacheInfo, CompiledFunction, RecompileWarning, compile
 from .creation import (
     arange,
@@ -40,5 +41,5 @@ __all__ = [
     "GradientError", "Graph", "GraphError", "JitgraphError", "RecompileWarning", "ShapeError",
     "Tensor", "__version__", "arange",
     "compile", "eye", "from_numpy", "full", "linspace", "manual_seed", "no_grad", "ones", "parse",
-    "rand", "randint", "randn", "tensor", "zeros", *_functions.__all__,
+    "rand", "randint", "randn", "random", "tensor", "zeros", *_functions.__all__,
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from .errors import GradientError
 from .graph import INPUT, Graph, Node, reachable, sizes_assumed
 from .interpreter import tracing
 from .ops import Kind
+from .ops.elementwise import CAST
 from .rewrite import simplify
 from .spec import Spec, dims
 from .vjp import cotangents
@@ -119,16 +120,22 @@ def _split(
     if not results:
         raise GradientError(f"{graph.name}: no output depends on a tensor that requires grad")
     everything = (*[value[o].node for o in graph.outputs], *results)
+    writes = tuple((value[i].node, value[final].node) for i, final in graph.writes)
     joint = simplify(
-        Graph(graph.name, tuple(trace.inputs), tuple(trace.nodes), everything, graph.guards)
-    )
+        Graph(
+            graph.name, tuple(trace.inputs), tuple(trace.nodes), everything, graph.guards, writes
+        )
+    )  # fmt: skip
     outputs, results = joint.outputs[: len(graph.outputs)], joint.outputs[len(graph.outputs) :]
     seeds = set(joint.inputs[before:])
     later = _depending_on(joint, seeds)
     kept, recomputed = _kept(results, later)
+    saved = {i: _copy(i) for i, _ in joint.writes if i in kept}  # as it is before the writes
+    residuals = tuple(saved.get(k, k) for k in kept)
+    needed = reachable((*outputs, *kept, *[final for _, final in joint.writes]))
     forward = Graph(
-        graph.name, joint.inputs[:before], _only(joint, reachable((*outputs, *kept)), set()),
-        (*outputs, *kept), graph.guards,
+        graph.name, joint.inputs[:before], (*saved.values(), *_only(joint, needed, set())),
+        (*outputs, *residuals), graph.guards, joint.writes,
     )  # fmt: skip
     return Differentiated(
         forward,
@@ -136,6 +143,10 @@ def _split(
         len(outputs),
         reached,
     )
+
+
+def _copy(node: Node) -> Node:
+    return Node(CAST, (node,), {"dtype": node.spec.dtype}, node.spec, node.where)
 
 
 def _depending_on(graph: Graph, seeds: set[Node]) -> set[Node]:

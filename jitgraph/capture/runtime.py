@@ -46,7 +46,10 @@ _HIGHER_ORDER = frozenset((
     map, filter, sorted, min, max, functools.reduce, itertools.accumulate, itertools.starmap,
     itertools.takewhile, itertools.dropwhile, itertools.filterfalse, itertools.groupby,
 ))  # fmt: skip  # they call the functions they are given
-_OURS_TO_CAPTURE = ("jitgraph.nn",)  # written like a user's code, with attributes that change
+_OURS_TO_CAPTURE = (
+    "jitgraph.nn",
+    "jitgraph.random",
+)  # written like a user's code, with attributes that change
 _AUGMENTED: dict[str, Callable[[Any, Any], Any]] = {
     "Add": operator.iadd, "Sub": operator.isub, "Mult": operator.imul, "Div": operator.itruediv,
     "FloorDiv": operator.ifloordiv, "Mod": operator.imod, "Pow": operator.ipow,

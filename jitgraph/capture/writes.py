@@ -38,7 +38,8 @@ class Writes:
     def write(self, target: Tracer, value: Any, name: str = "assignment") -> None:
         """`target[...] = value`: the storage gets a value in which the target's part is new."""
         storage = target.storage
-        if self.trace.of_tensors and self.trace.recording:
+        differentiable = target.dtype.kind in "fc"
+        if self.trace.of_tensors and self.trace.recording and differentiable:
             raise CaptureError(
                 f"a Tensor is written in place while gradients are recorded ({user_line()}); build "
                 "the new value with where()"
