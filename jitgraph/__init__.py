@@ -4,6 +4,8 @@
 machine code; Tensors run the same operations one by one and record a dynamic graph for gradients.
 """
 
+from jitgraph_codegen.threads import get_num_threads, set_num_threads
+
 from . import functions as _functions
 from . import random
 from .compile import CacheInfo, CompiledFunction, RecompileWarning, compile
@@ -40,6 +42,7 @@ __all__ = [
     "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CompiledFunction", "DTypeError",
     "GradientError", "Graph", "GraphError", "JitgraphError", "RecompileWarning", "ShapeError",
     "Tensor", "__version__", "arange",
-    "compile", "eye", "from_numpy", "full", "linspace", "manual_seed", "no_grad", "ones", "parse",
-    "rand", "randint", "randn", "random", "tensor", "zeros", *_functions.__all__,
+    "compile", "eye", "from_numpy", "full", "get_num_threads", "linspace", "manual_seed",
+    "no_grad", "ones", "parse", "rand", "randint", "randn", "random",
+    "set_num_threads", "tensor", "zeros", *_functions.__all__,
 ]  # fmt: skip

@@ -167,7 +167,9 @@ class CompiledFunction:
         if self._entry is None:
             self._entry = EntryPoint(self.__name__, self._call)
         found.not_native = "a step is no kernel" if call.program.by_python else ""
-        self._entry.add(call.program, call.signature, call.kernels, call.held)
+        self._entry.add(
+            call.program, call.signature, call.kernels, call.held, self._options.parallel
+        )
         if type(self) is CompiledFunction:
             members = {"__call__": self._entry.call, "__slots__": ()}
             self.__class__ = type("CompiledFunction", (CompiledFunction,), members)

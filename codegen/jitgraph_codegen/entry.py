@@ -34,6 +34,8 @@ from .native import (
     SameParam,
     Signature,
 )
+from .recycling import SMALLEST
+from .threads import PARALLEL_WORK
 
 I1, I32, I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 ENTRY = ir.FunctionType(I64, [I64, I64, I64, I64])
@@ -52,16 +54,14 @@ SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32
            "float32", "float64", "complex64", "complex128")  # fmt: skip
 
 
-def entry_module(program: NativeProgram, signature: Signature, limit: int) -> str:
-    """LLVM IR of the stub.  limit: work from which on a call is for several threads, not for the
-    stub.
-    """
-    return str(_Stub(program, signature, limit).module)
+def entry_module(program: NativeProgram, signature: Signature, parallel: bool) -> str:
+    """LLVM IR of the stub.  parallel: whether large kernels are shared among threads."""
+    return str(_Stub(program, signature, parallel).module)
 
 
 class _Stub:
-    def __init__(self, program: NativeProgram, signature: Signature, limit: int) -> None:
-        self.program, self.signature = program, signature
+    def __init__(self, program: NativeProgram, signature: Signature, parallel: bool) -> None:
+        self.program, self.signature, self.parallel = program, signature, parallel
         self.module = ir.Module("entry")
         self.function = ir.Function(self.module, ENTRY, "entry")
         self.sizes: dict[str, ir.Value] = {}
@@ -71,7 +71,6 @@ class _Stub:
         self.builder = ir.IRBuilder(self.function.append_basic_block("start"))
         self.missed = self.function.append_basic_block("missed")
         self._check_arguments()
-        self._check_limit(limit)
         self._count()
         if program.by_python:
             self._call_driver()
@@ -266,12 +265,6 @@ class _Stub:
             total = self.builder.mul(total, known)
         return self.data[name], self.builder.add(self.data[name], total)
 
-    def _check_limit(self, limit: int) -> None:
-        runs = [s for s in self.program.steps if isinstance(s, Run)]
-        for run in runs:
-            work = self.expression(run.work)
-            self._guard(self.builder.icmp_signed("<", work, _number(limit)))
-
     def _count(self) -> None:
         """One more call that is taken here."""
         counter = self._pointer(self.symbol("hits"), I64)
@@ -297,20 +290,53 @@ class _Stub:
             return step.name
         buffers = self._array_of([self.data[name] for name in step.buffers])
         sizes = self._array_of([self.expression(text) for text in step.sizes])
-        kernel = self._pointer(self.symbol(f"kernel{step.kernel}"), KERNEL)
-        self.builder.call(kernel, [buffers, sizes, _number(0), self.expression(step.extent)])
+        self._run(step, buffers, sizes)
         return None
+
+    def _run(self, step: Run, buffers: ir.Value, sizes: ir.Value) -> None:
+        """The kernel, by several threads and without the interpreter's lock where that pays."""
+        b, extent = self.builder, self.expression(step.extent)
+        kernel = self.symbol(f"kernel{step.kernel}")
+        after = self.function.append_basic_block("after")
+        if self.parallel:
+            shared = self.function.append_basic_block("shared")
+            alone = self.function.append_basic_block("alone")
+            work = self.expression(step.work)
+            b.cbranch(b.icmp_signed("<", work, _number(PARALLEL_WORK)), alone, shared)
+            b.position_at_end(shared)
+            state = self._call("PyEval_SaveThread", I64)
+            arguments = (self.symbol("pool"), kernel, buffers, sizes, extent, work)
+            self._call("run_parts", ir.VoidType(), *arguments)
+            self._call("PyEval_RestoreThread", ir.VoidType(), state)
+            b.branch(after)
+            b.position_at_end(alone)
+        b.call(self._pointer(kernel, KERNEL), [buffers, sizes, _number(0), extent])
+        b.branch(after)
+        b.position_at_end(after)
 
     def _make(self, step: Make) -> None:
         b, null = self.builder, _number(0)
         shape = [self.expression(text) for text in step.shape]
-        descr = self.symbol(f"dtype_{step.dtype}")
-        self._call("Py_IncRef", ir.VoidType(), descr)
-        made = self._call(
-            "PyArray_NewFromDescr", I64, self.symbol("PyArray_Type"), descr,
-            ir.Constant(I32, len(shape)), self._array_of(shape), null, null,
-            ir.Constant(I32, 0), null,
-        )  # fmt: skip
+        total: ir.Value = _number(np.dtype(step.dtype).itemsize)
+        for size in shape:
+            total = b.mul(total, size)
+        if shape and not step.zeros:
+            large, small, both = (
+                self.function.append_basic_block(name) for name in ("large", "small", "both")
+            )
+            b.cbranch(b.icmp_signed("<", total, _number(SMALLEST)), small, large)
+            b.position_at_end(large)
+            again, from_large = self._recycled(step.dtype, shape), b.block
+            b.branch(both)
+            b.position_at_end(small)
+            fresh, from_small = self._fresh(step.dtype, shape), b.block
+            b.branch(both)
+            b.position_at_end(both)
+            made = b.phi(I64)
+            made.add_incoming(again, from_large)
+            made.add_incoming(fresh, from_small)
+        else:
+            made = self._fresh(step.dtype, shape)
         exists = self.function.append_basic_block("made")
         failed = self.function.append_basic_block("failed")
         b.cbranch(b.icmp_signed("!=", made, null), exists, failed)
@@ -320,10 +346,29 @@ class _Stub:
         self.objects[step.name] = made
         self.data[step.name] = self._load(made, HEAD, I64)
         if step.zeros:
-            total: ir.Value = _number(np.dtype(step.dtype).itemsize)
-            for size in shape:
-                total = b.mul(total, size)
             self._call("memset", I64, self.data[step.name], ir.Constant(I32, 0), total)
+
+    def _fresh(self, dtype: str, shape: Sequence[ir.Value]) -> ir.Value:
+        descr, null = self.symbol(f"dtype_{dtype}"), _number(0)
+        self._call("Py_IncRef", ir.VoidType(), descr)
+        return self._call(
+            "PyArray_NewFromDescr", I64, self.symbol("PyArray_Type"), descr,
+            ir.Constant(I32, len(shape)), self._array_of(shape), null, null,
+            ir.Constant(I32, 0), null,
+        )  # fmt: skip
+
+    def _recycled(self, dtype: str, shape: Sequence[ir.Value]) -> ir.Value:
+        """`recycled(shape, dtype)`, a Python call that large arrays are worth."""
+        sizes = self._call("PyTuple_New", I64, _number(len(shape)))
+        for k, size in enumerate(shape):
+            number = self._call("PyLong_FromLongLong", I64, size)
+            self._call("PyTuple_SetItem", I32, sizes, _number(k), number)
+        arguments = self._array_of([sizes, self.symbol(f"dtype_{dtype}")])
+        made = self._call(
+            "PyObject_Vectorcall", I64, self.symbol("recycled"), arguments, _number(2), _number(0)
+        )
+        self._call("Py_DecRef", ir.VoidType(), sizes)
+        return made
 
     def _call_driver(self) -> None:
         _, args, count, _ = self.function.args
@@ -365,7 +410,8 @@ def _number(value: int) -> ir.Constant:
 _PYTHON = (
     "PyFloat_Type", "PyLong_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef", "PyTuple_New",
     "PyTuple_SetItem", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
-    "PyObject_GetAttr", "PyErr_Clear", "PyObject_Vectorcall",
+    "PyObject_GetAttr", "PyErr_Clear", "PyObject_Vectorcall", "PyLong_FromLongLong",
+    "PyEval_SaveThread", "PyEval_RestoreThread",
 )  # fmt: skip
 
 

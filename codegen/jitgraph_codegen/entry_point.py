@@ -9,12 +9,12 @@ from typing import Any
 
 from llvmlite import ir
 
-from . import store
+from . import store, threads
 from .entry import ENTRY, I64, addresses, entry_module
 from .machine_code import LinkedCode, machine_name, object_code
 from .native import NativeProgram, Signature
 from .program import generator
-from .runtime import PARALLEL_WORK, threads
+from .recycling import recycler
 
 _FASTCALL_WITH_KEYWORDS = 0x80 | 0x02
 
@@ -32,6 +32,7 @@ class EntryPoint:
     """`call` is a builtin function; what no stub takes it hands to the Python function `slow`."""
 
     def __init__(self, name: str, slow: Callable[..., Any]) -> None:
+        self._recycled = recycler.empty  # an object of its own at every look
         self._held: list[Any] = [slow]
         self._code: list[LinkedCode] = []
         self._hits = ctypes.c_int64(0)
@@ -56,20 +57,25 @@ class EntryPoint:
         signature: Signature,
         kernels: Sequence[LinkedCode],
         held: Mapping[str, Any],
+        parallel: bool,
     ) -> None:
         """Put a stub for a program before the others.
 
         kernels: the program's, in memory; held: the objects its signature names.
+        parallel: whether large kernels are shared among threads.
         """
-        limit = PARALLEL_WORK if threads() > 1 else 2**62
+        parallel = parallel and threads.is_supported()
         following = ctypes.c_int64(self._definition.method)
         names = {f"kernel{k}": code.address for k, code in enumerate(kernels)}
         names |= {name: id(value) for name, value in held.items()}
         names["next_stub"] = ctypes.addressof(following)
         names["hits"] = ctypes.addressof(self._hits)
         self._held += [following, held, kernels]
-        key = f"{program} {signature} {limit}"
-        text = partial(entry_module, program, signature, limit)
+        names["recycled"] = id(self._recycled)
+        if parallel:
+            names |= {"pool": threads.pool_address(), "run_parts": threads.run_parts()}
+        key = f"{program} {signature} {parallel}"
+        text = partial(entry_module, program, signature, parallel)
         self._definition.method = self._link(text, names, key)
 
     def _link(self, text: Callable[[], str], names: Mapping[str, int], key: str = "slow") -> int:

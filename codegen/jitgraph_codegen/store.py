@@ -32,6 +32,9 @@ def folder() -> Path:
     return path
 
 
+KINDS = (".kernel", ".program", ".entry", ".threads")
+
+
 def key(*parts: str) -> str:
     """The content hash of some texts; their boundaries count."""
     digest = hashlib.sha256()
@@ -102,7 +105,9 @@ def clear() -> int:
     """Remove all entries; the number of files removed."""
     removed = 0
     for path in folder().iterdir():
-        if path.suffix in (".kernel", ".program", ".entry") or path.name.startswith("."):
+        if path.suffix in (".kernel", ".program", ".entry", ".threads") or path.name.startswith(
+            "."
+        ):
             with contextlib.suppress(OSError):
                 path.unlink()
                 removed += 1
