@@ -42,11 +42,11 @@ def _jitgraph(work: Workload, inputs: tuple[np.ndarray, ...]) -> Call:
 
 def _positional(work: Workload, xp: Any, count: int) -> Callable[..., Any]:
     """A function of just the arrays, as a user would have written it."""
-    if count == 1:
-        return lambda x: work.function(xp, x)
-    if count == 2:
-        return lambda x, y: work.function(xp, x, y)
-    return lambda x, y, z: work.function(xp, x, y, z)
+    names = ", ".join(f"a{k}" for k in range(count))
+    function: Callable[..., Any] = eval(
+        f"lambda {names}: work(xp, {names})", {"work": work.function, "xp": xp}
+    )
+    return function
 
 
 def _torch(work: Workload, inputs: tuple[np.ndarray, ...]) -> Call:
@@ -54,7 +54,9 @@ def _torch(work: Workload, inputs: tuple[np.ndarray, ...]) -> Call:
 
     xp = SimpleNamespace(
         tanh=torch.tanh, exp=torch.exp, sqrt=torch.sqrt, abs=torch.abs, where=torch.where,
-        log=torch.log, sum=torch.sum, mean=torch.mean,
+        log=torch.log, sum=torch.sum, mean=torch.mean, clip=torch.clip, arange=torch.arange,
+        cumsum=torch.cumsum, matmul=torch.matmul, swapaxes=torch.swapaxes,
+        maximum=lambda x, y: torch.clamp_min(x, y),
         argmin=lambda x, axis: torch.argmin(x, dim=axis),
         max=lambda x, axis, keepdims: torch.amax(x, dim=axis, keepdim=keepdims),
     )  # fmt: skip
@@ -91,7 +93,7 @@ def _numexpr(work: Workload, inputs: tuple[np.ndarray, ...]) -> Call | None:
         x, b = inputs
         text = "0.5*(x+b)*(1+tanh(0.79788456*((x+b)+0.044715*(x+b)**3)))"
         return lambda: numexpr.evaluate(text, {"x": x, "b": b}, truediv=True)
-    if work.name == "tiny":
+    if work.name in ("tiny", "small"):
         a, b = inputs
         return lambda: numexpr.evaluate("a*b+1", {"a": a, "b": b})
     return None
@@ -179,5 +181,5 @@ def _numba_kernels(numba: Any) -> dict[str, Callable[..., Any]]:
 
     return {
         "gelu": gelu, "softmax": softmax, "layernorm": layernorm, "stencil": stencil,
-        "kmeans": kmeans, "tiny": tiny,
+        "kmeans": kmeans, "tiny": tiny, "small": tiny,
     }  # fmt: skip

@@ -37,7 +37,9 @@ class _Prepared:
 
 def _error(work: Workload, inputs: tuple[np.ndarray, ...], result: np.ndarray) -> float:
     """Largest difference from float64 NumPy over its largest value; of positions, the share."""
-    exact = work.function(np, *[a.astype("f8") for a in inputs])
+    exact = np.asarray(
+        work.function(np, *[a.astype("f8") if a.dtype.kind == "f" else a for a in inputs])
+    )
     if exact.dtype.kind == "i":
         return float(np.mean(exact != result))
     return float(np.max(np.abs(result - exact)) / np.max(np.abs(exact)))

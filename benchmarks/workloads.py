@@ -62,6 +62,47 @@ def kmeans(xp: Any, points: Any, centers: Any) -> Any:
     return xp.argmin(xp.sum(difference * difference, axis=2), axis=1)
 
 
+def cross_entropy(xp: Any, logits: Any, labels: Any) -> Any:
+    top = xp.max(logits, axis=-1, keepdims=True)
+    log_sum = xp.log(xp.sum(xp.exp(logits - top), axis=-1)) + top[:, 0]
+    return xp.mean(log_sum - logits[xp.arange(logits.shape[0]), labels])
+
+
+def clipped_sum(xp: Any, x: Any, mask: Any) -> Any:
+    return xp.sum(xp.where(mask, xp.clip(x, -1, 1), 0))
+
+
+def standardise(xp: Any, x: Any) -> Any:
+    centred = x - xp.mean(x, axis=0, keepdims=True)
+    return centred / xp.sqrt(xp.mean(centred * centred, axis=0, keepdims=True) + 1e-6)
+
+
+def forces(xp: Any, positions: Any, masses: Any) -> Any:
+    towards = positions[None, :, :] - positions[:, None, :]
+    square = xp.sum(towards * towards, axis=2) + 1e-3
+    pull = masses[None, :] / (square * xp.sqrt(square))
+    return xp.sum(towards * pull[:, :, None], axis=1)
+
+
+def transposed_sum(xp: Any, x: Any, y: Any) -> Any:
+    return x + y.T
+
+
+def cumulative_share(xp: Any, x: Any) -> Any:
+    total = xp.cumsum(x, axis=1)
+    return total / total[:, -1:]
+
+
+def perceptron(xp: Any, x: Any, w1: Any, b1: Any, w2: Any, b2: Any) -> Any:
+    return xp.maximum(x @ w1 + b1, 0) @ w2 + b2
+
+
+def attention(xp: Any, q: Any, k: Any, v: Any) -> Any:
+    scores = xp.matmul(q, xp.swapaxes(k, 1, 2)) * 0.125
+    e = xp.exp(scores - xp.max(scores, axis=-1, keepdims=True))
+    return xp.matmul(e / xp.sum(e, axis=-1, keepdims=True), v)
+
+
 def tiny(xp: Any, a: Any, b: Any) -> Any:
     return a * b + 1
 
@@ -75,6 +116,15 @@ def _options() -> tuple[np.ndarray, ...]:
     return tuple(rng.uniform(low, high, 1_000_000) for low, high in ((5, 30), (1, 100), (0.25, 10)))
 
 
+def _labels() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 1000, 4096)
+
+
+def _layers() -> tuple[np.ndarray, ...]:
+    weights = _normal(512, 1024) / 20, _normal(1024), _normal(1024, 64) / 30, _normal(64)
+    return (_normal(1024, 512), *[w.astype("f4") for w in weights])
+
+
 WORKLOADS = {
     w.name: w
     for w in (
@@ -86,6 +136,21 @@ WORKLOADS = {
         Workload("black_scholes", black_scholes, _options, 1e-12),
         Workload("stencil", stencil, lambda: (_normal(2048, 2048),)),
         Workload("kmeans", kmeans, lambda: (_normal(20_000, 8), _normal(32, 8))),
+        Workload("cross_entropy", cross_entropy, lambda: (_normal(4096, 1000), _labels())),
+        Workload(
+            "clipped_sum", clipped_sum, lambda: (_normal(4096, 1024), _normal(4096, 1024) > 0)
+        ),
+        Workload("standardise", standardise, lambda: (_normal(4096, 1024),)),
+        Workload("forces", forces, lambda: (_normal(2000, 3), _normal(2000) ** 2), 1e-4),
+        Workload(
+            "transposed_sum", transposed_sum, lambda: (_normal(2048, 2048), _normal(2048, 2048))
+        ),
+        Workload("cumulative_share", cumulative_share, lambda: (_normal(4096, 1024) ** 2,), 1e-4),
         Workload("tiny", tiny, lambda: (_normal(16), _normal(16))),
+        Workload("small", tiny, lambda: (_normal(1000), _normal(1000))),
+        Workload("perceptron", perceptron, _layers, 1e-4),
+        Workload(
+            "attention", attention, lambda: tuple(_normal(8, 256, 64) for _ in range(3)), 1e-4
+        ),
     )
 }

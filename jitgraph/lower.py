@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph_codegen import loop_ir as ir
+from jitgraph_codegen.angles import MODERATE
 from jitgraph_codegen.passes import Interior, optimise, split
 from jitgraph_codegen.printing import DTYPES
 
@@ -49,6 +50,8 @@ from .schedule import write_index
 from .symbolic import Dim, add, floordiv, product, sub, surely_nonnegative
 
 LOOP_NAMES = "ijklpqruvw"
+LARGE = "large"  # the flag for angles that are not moderate
+_OF_ANGLES = (ew.SIN, ew.COS, ew.TAN)
 _CALLED = {
     name
     for op in TABLE.values()
@@ -59,6 +62,7 @@ _CALLED = {
 RESERVED = (
     frozenset(LOOP_NAMES)
     | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
+    | {"sin_moderate", "cos_moderate", "tan_moderate", LARGE}
     | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
 ) - {"x", "y", "z"}
 _COMBINED = {
@@ -91,13 +95,51 @@ def lower(
     on_cpu: keep an expensive value of an earlier pass in an output's memory instead of computing it
     again, and split loops over wrapped indices.
     """
-    return _Lowering(group, name, layouts, precise, on_cpu).run()
+    lowering = _Lowering(group, name, layouts, precise, on_cpu)
+    if not on_cpu or group.sinks or not any(_takes_angle(m) for m in group.inside):
+        return lowering.run()
+    return _for_moderate_angles(_Lowering(group, name, layouts, precise, True, True), lowering)
+
+
+def _takes_angle(node: Node) -> bool:
+    return node.op in _OF_ANGLES and node.spec.dtype.name in MODERATE
+
+
+def _for_moderate_angles(quick: _Lowering, whole: _Lowering) -> Lowered:
+    """The quick nest, and the other one after it if it met a large angle:
+
+    large = False
+    for i in range(lo, hi):
+        large = large | (abs(x[i]) > 32768.0)
+        out[i] = sin_moderate(x[i])
+    if large:
+        for i in range(lo, hi): out[i] = sin(x[i])
+    """
+    first = quick.run()
+    whole.counter = quick.counter
+    second = whole.run()
+    large = ir.Var(LARGE, "bool")
+    body = (
+        ir.Accumulator(LARGE, "any", "bool"),
+        *first.kernel.body,
+        ir.If(large, second.kernel.body),
+    )
+    kernel = replace(first.kernel, body=body)
+    kernel.verify()
+    return replace(first, kernel=kernel)
 
 
 class _Lowering:
     def __init__(
-        self, group: Group, name: str, layouts: Mapping[Node, str], precise: bool, on_cpu: bool
+        self,
+        group: Group,
+        name: str,
+        layouts: Mapping[Node, str],
+        precise: bool,
+        on_cpu: bool,
+        moderate: bool = False,
     ) -> None:
+        self.moderate = moderate  # whether angles are taken to be so, and counted if not
         self.group, self.name, self.precise, self.on_cpu = group, name, precise, on_cpu
         self.inside = group.inside
         self.sizes: dict[str, Dim] = {}
@@ -434,9 +476,10 @@ class _Lowering:
         last = self.extent(extent)  # may add a size, so it comes before the sizes are read
         buffers = tuple(dict.fromkeys(self.buffers.values()))
         kernel = ir.Kernel(self.name, buffers, tuple(self.sizes), last, body)
-        kernel.verify()
         optimised = optimise(kernel)
-        optimised.verify()
+        if not self.moderate:  # else once both nests are together
+            kernel.verify()
+            optimised.verify()
         sizes = {name: self._size_value(name) for name in optimised.sizes}
         final = (
             optimised.extent
@@ -551,6 +594,10 @@ class _Lowering:
             _cast(self.value(source, at), dtype.name)
             for (source, at), dtype in zip(reads(node, index), dtypes, strict=True)
         ]
+        if self.moderate and _takes_angle(node):
+            limit = _constant(MODERATE[args[0].dtype], args[0].dtype)
+            beyond = ir.Apply("abs(x) > y", (args[0], limit), "bool")
+            self._scope(index).body.append(ir.Accumulate(LARGE, "any", beyond))
         template = self._template(node, dtypes, args)
         used = tuple(args[: 1 + max(("xyz".find(c) for c in _letters(template)), default=-1)])
         return self._let(ir.Apply(template, used, result.name), index)
@@ -562,6 +609,8 @@ class _Lowering:
             assert not isinstance(exponent, complex)
             if float(exponent).is_integer() and 1 <= exponent <= LARGEST_POWER:
                 return " * ".join(["x"] * int(exponent))
+        if self.moderate and _takes_angle(node):
+            return f"{node.op.name}_moderate(x)"
         return node.op.loop.template("".join(d.kind for d in dtypes))
 
     def _recalled(self, key: tuple[Node, Index]) -> ir.Expr | None:

@@ -21,7 +21,7 @@ from __future__ import annotations
 import ast
 
 from . import printing as p
-from .loop_ir import Accumulate, Accumulator, For, Kernel, Let, Range, Stmt, Store
+from .loop_ir import Accumulate, Accumulator, For, If, Kernel, Let, Range, Stmt, Store
 from .source import Source
 
 MATH_MODULE = "jitgraph_codegen.loop_math"
@@ -76,6 +76,8 @@ def _statement(stmt: Stmt) -> list[ast.stmt]:
             high = p.extent(extent) if end is None else p.expression(end)
             bounds = [high] if first is None else [p.expression(first), high]
             return [p.loop(index, bounds, [s for b in body for s in _statement(b)])]
+        case If(condition, body):
+            return [ast.If(p.expression(condition), [s for b in body for s in _statement(b)], [])]
         case Let(name, value):
             return [p.assign(name, p.expression(value))]
         case Accumulator(name, combine, dtype):

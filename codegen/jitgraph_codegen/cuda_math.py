@@ -7,14 +7,22 @@ The names are those of `loop_math`; the elementary functions are libdevice's, th
 from __future__ import annotations
 
 import math
+from math import acos as arccos
+from math import acosh as arccosh
+from math import asin as arcsin
+from math import asinh as arcsinh
 from math import atan as arctan
+from math import atan2 as arctan2
+from math import atanh as arctanh
 from math import (
     cos,
     cosh,
     erf,
+    erfc,
     exp,
     exp2,
     expm1,
+    hypot,
     log,
     log1p,
     log2,
@@ -32,7 +40,13 @@ import numpy as np
 from numba import cuda
 
 __all__ = [
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
     "arctan",
+    "arctan2",
+    "arctanh",
     "block_all",
     "block_any",
     "block_max",
@@ -43,10 +57,12 @@ __all__ = [
     "cos",
     "cosh",
     "erf",
+    "erfc",
     "exp",
     "exp2",
     "expm1",
     "float_fmod",
+    "hypot",
     "int_equal",
     "int_less",
     "log",
@@ -60,6 +76,7 @@ __all__ = [
     "select",
     "sin",
     "sinh",
+    "softplus",
     "tan",
     "tanh",
     "wrapped",
@@ -114,6 +131,12 @@ def int_less(x: Any, y: Any) -> Any:
 def sigmoid(x: Any) -> Any:
     """1 / (1 + exp(-x))."""
     return type(x)(1) / (type(x)(1) + math.exp(-x))
+
+
+@_inline
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x)) without overflow."""
+    return max(x, type(x)(0)) + math.log1p(math.exp(-abs(x)))
 
 
 @_inline

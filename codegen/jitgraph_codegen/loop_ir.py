@@ -9,6 +9,7 @@
              | Accumulator(name, combine, dtype)  starts at the neutral element of `combine`
              | Accumulate(name, combine, value, at)
              | Store(buffer, index, value)
+             | If(condition, body)
     expr   ::= Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Cast(value, dtype)
              | Apply(template, args, dtype)       Python over x, y, z, the positions of `args`
     size   ::= int | name of a run-time int64 argument
@@ -130,7 +131,14 @@ class Range:
     stop: Expr | None = None
 
 
-Stmt = Let | Accumulator | Accumulate | Store | For | Range
+@dataclass(frozen=True)
+class If:
+    condition: Expr
+    body: tuple[Stmt, ...]
+
+
+Stmt = Let | Accumulator | Accumulate | Store | For | Range | If
+NESTS = (For, Range, If)  # statements with a body
 
 
 @dataclass(frozen=True)
@@ -165,9 +173,9 @@ def _sizes_named(body: tuple[Stmt, ...]) -> Iterator[str]:
     for stmt in body:
         if isinstance(stmt, For) and isinstance(stmt.extent, str):
             yield stmt.extent
-        if isinstance(stmt, (For, Range)):
+        if isinstance(stmt, NESTS):
             yield from _sizes_named(stmt.body)
-    plain = [replace(s, body=()) if isinstance(s, (For, Range)) else s for s in body]
+    plain = [replace(s, body=()) if isinstance(s, NESTS) else s for s in body]
     stack = list(expressions(tuple(plain)))
     while stack:
         expr = stack.pop()
@@ -202,6 +210,9 @@ class _Verifier:
                     self.extent(extent)
                     self.limits(start, stop, scope)
                     self.block(inner, scope | {index: INDEX})
+                case If(condition, inner):
+                    self.expr(condition, scope)
+                    self.block(inner, scope)
                 case Let(name, value):
                     self.expr(value, scope)
                     if name in scope:
@@ -314,6 +325,9 @@ def expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
             case For(_, _, inner, start, stop) | Range(_, inner, start, stop):
                 yield from (limit for limit in (start, stop) if limit is not None)
                 yield from expressions(inner)
+            case If(condition, inner):
+                yield condition
+                yield from expressions(inner)
 
 
 def map_expressions(body: tuple[Stmt, ...], change: Callable[[Expr], Expr]) -> tuple[Stmt, ...]:
@@ -331,6 +345,9 @@ def map_expressions(body: tuple[Stmt, ...], change: Callable[[Expr], Expr]) -> t
                 result.append(replace(stmt, index=index, value=change(stmt.value)))
             case For() | Range():
                 result.append(replace(stmt, body=map_expressions(stmt.body, change)))
+            case If():
+                inner = map_expressions(stmt.body, change)
+                result.append(If(change(stmt.condition), inner))
             case _:
                 result.append(stmt)
     return tuple(result)

@@ -18,44 +18,66 @@ from numba.extending import lower_builtin, type_callable
 
 from .vector_math import (
     add_reassoc,
+    arccos,
+    arccosh,
+    arcsin,
+    arcsinh,
     arctan,
+    arctan2,
+    arctanh,
     cbrt,
     cos,
+    cos_moderate,
     cosh,
     erf,
+    erfc,
     exp,
     exp2,
     expm1,
+    hypot,
     log,
     log1p,
     log2,
     log10,
+    logaddexp,
     maximum,
     minimum,
     mul_reassoc,
     pow,
     sigmoid,
     sin,
+    sin_moderate,
     sinh,
+    softplus,
     tan,
+    tan_moderate,
     tanh,
 )
 
 __all__ = [
     "add_reassoc",
+    "arccos",
+    "arccosh",
+    "arcsin",
+    "arcsinh",
     "arctan",
+    "arctan2",
+    "arctanh",
     "assume",
     "cbrt",
     "conjugate",
     "cos",
+    "cos_moderate",
     "cosh",
     "erf",
+    "erfc",
     "exp",
     "exp2",
     "expm1",
     "float_floor_divide",
     "float_fmod",
     "float_remainder",
+    "hypot",
     "imag_part",
     "int_equal",
     "int_floor_divide",
@@ -77,8 +99,11 @@ __all__ = [
     "select",
     "sigmoid",
     "sin",
+    "sin_moderate",
     "sinh",
+    "softplus",
     "tan",
+    "tan_moderate",
     "tanh",
     "uint_floor_divide",
     "uint_remainder",
@@ -261,12 +286,3 @@ def int_right_shift(x: Any, y: Any) -> Any:
 def uint_right_shift(x: Any, y: Any) -> Any:
     """x >> y; 0 once all bits are gone."""
     return x >> y if y < 64 else x ^ x
-
-
-@_numpy
-def logaddexp(x: Any, y: Any) -> Any:
-    """log(exp(x) + exp(y)) without overflow."""
-    if x == y:
-        return x + log(y - y + 2) if x - x == 0 else x
-    top = maximum(x, y)
-    return top + log1p(exp(minimum(x, y) - top))

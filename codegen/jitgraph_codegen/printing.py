@@ -19,6 +19,7 @@ from .loop_ir import (
     Expr,
     Extent,
     For,
+    If,
     Kernel,
     Let,
     Load,
@@ -162,6 +163,8 @@ def defined(kernel: Kernel) -> set[str]:
                     names.update((name, f"{name}_at", f"{name}_new"))
                 case For(index, _, inner, _, _) | Range(index, inner, _, _):
                     names.add(index)
+                    visit(inner)
+                case If(_, inner):
                     visit(inner)
 
     visit(kernel.body)

@@ -86,7 +86,8 @@ def _compiler() -> str:
     from importlib.metadata import version
 
     functions = store.fingerprint(
-        Path(__file__).parent, ("*_math.py", "ir_values.py", "array_view.py", "numba_compile.py")
+        Path(__file__).parent,
+        ("*_math.py", "formulas/*.py", "ir_values.py", "array_view.py", "numba_compile.py"),
     )
     return f"numba {version('numba')} numpy {np.__version__} {functions}"
 

@@ -31,7 +31,7 @@ from .machine_code import LinkedCode, machine_name, object_code
 PARALLEL_WORK = 1 << 18  # additions; below this, waking a thread costs more than it gains
 _PART_WORK = 1 << 15  # additions that a part has at least
 _PARTS_PER_THREAD = 8
-_SPINS = 2000  # looks at the generation before a worker sleeps, some 20 us
+_SPINS = 200  # looks before a thread sleeps or yields: OpenBLAS wants the cores as well
 _LINE = 64
 _BYTES = 8 * _LINE
 _FUTEX = {"x86_64": 202, "aarch64": 98}  # the number of the system call

@@ -36,7 +36,7 @@ __all__ = [
     "cosh",
     "deg2rad",
     "divide",
-    "equal", "erf",
+    "equal", "erf", "erfc",
     "exp",
     "exp2",
     "expm1",
@@ -84,6 +84,7 @@ __all__ = [
     "signbit",
     "sin",
     "sinh",
+    "softplus",
     "sqrt",
     "square",
     "subtract",
@@ -241,6 +242,16 @@ def sigmoid(x: Any) -> Any:
 def erf(x: Any) -> Any:
     """The error function, 2/sqrt(pi) times the integral of exp(-t**2) from 0 to x."""
     return ew.ERF(operand(x))
+
+
+def erfc(x: Any) -> Any:
+    """1 - erf(x), accurate where that is small."""
+    return ew.ERFC(operand(x))
+
+
+def softplus(x: Any) -> Any:
+    """log(1 + exp(x))."""
+    return ew.SOFTPLUS(operand(x))
 
 
 def relu(x: Any) -> Any:

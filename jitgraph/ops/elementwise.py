@@ -7,6 +7,7 @@ weighs an operation against a memory access when fusion asks whether to compute 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,8 @@ from ..spec import Spec, broadcast, promotion_type
 from ..symbolic_int import to_dim
 from .op import UFUNCS, DType, Kind, Loop, Op, elementwise, register, ufunc_dtypes
 
-LIBM = 20  # a scalar library call, against one addition
 POLYNOMIAL = 8  # a vectorised polynomial
+LONG_POLYNOMIAL = 2 * POLYNOMIAL  # one with a division, or carried in two parts
 
 # Arithmetic.  For booleans NumPy's + and * are "or" and "and".
 ADD = elementwise(
@@ -41,19 +42,19 @@ FLOOR_DIVIDE = elementwise(
     Loop(
         "int_floor_divide(x, y)", {"u": "uint_floor_divide(x, y)", "f": "float_floor_divide(x, y)"}
     ),
-    flops=LIBM,
+    flops=LONG_POLYNOMIAL,
 )
 REMAINDER = elementwise(
     np.remainder,
     Loop("int_remainder(x, y)", {"u": "uint_remainder(x, y)", "f": "float_remainder(x, y)"}),
     (lambda g, out, x, y: g, lambda g, out, x, y: -g * FLOOR_DIVIDE(x, y)),
-    flops=LIBM,
+    flops=LONG_POLYNOMIAL,
 )
 FMOD = elementwise(
     np.fmod,
     Loop("int_fmod(x, y)", {"u": "uint_remainder(x, y)", "f": "float_fmod(x, y)"}),
     (lambda g, out, x, y: g, lambda g, out, x, y: -g * TRUNC(x / y)),
-    flops=LIBM,
+    flops=LONG_POLYNOMIAL,
 )
 POWER: Op = elementwise(
     np.power,
@@ -63,7 +64,7 @@ POWER: Op = elementwise(
         # d(x**y)/dy is 0 where x is 0; the inner where keeps log away from it
         lambda g, out, x, y: g * WHERE(x == 0, 0.0, out * LOG(WHERE(x == 0, 1.0, x))),
     ),
-    flops=2 * LIBM,
+    flops=3 * POLYNOMIAL,
 )
 NEGATIVE = elementwise(np.negative, Loop("-x", on_complex=True), lambda g, out, x: -g)
 POSITIVE = elementwise(np.positive, Loop("x", on_complex=True), lambda g, out, x: g)
@@ -84,7 +85,7 @@ RECIPROCAL = elementwise(
     np.reciprocal, Loop("1 / x", numpy_only="bui"), lambda g, out, x: -g * out * out, flops=4
 )
 SQRT = elementwise(np.sqrt, "math.sqrt(x)", lambda g, out, x: g * 0.5 / out, flops=4)
-CBRT = elementwise(np.cbrt, "cbrt(x)", lambda g, out, x: g / (3 * out * out), flops=2 * POLYNOMIAL)
+CBRT = elementwise(np.cbrt, "cbrt(x)", lambda g, out, x: g / (3 * out * out), flops=LONG_POLYNOMIAL)
 
 # Exponentials and logarithms.
 EXP = elementwise(np.exp, "exp(x)", lambda g, out, x: g * out, flops=POLYNOMIAL)
@@ -100,7 +101,7 @@ LOGADDEXP = elementwise(
     np.logaddexp,
     "logaddexp(x, y)",
     (lambda g, out, x, y: g * EXP(x - out), lambda g, out, x, y: g * EXP(y - out)),
-    flops=2 * POLYNOMIAL,
+    flops=LONG_POLYNOMIAL,
 )
 
 # Parts of complex numbers; of real ones they are the number itself and zero.
@@ -143,12 +144,21 @@ def _like_exp(name: str, eval: Any, loop: str, vjp: Any) -> Op:
     return register(Op(name, Kind.ELEMENTWISE, eval, spec, (vjp,), loop=row, loop_dtypes=dtypes))
 
 
-_scalar_erf = np.frompyfunc(math.erf, 1, 1)
+def _by_element(function: Callable[[float], float]) -> Callable[[Any], Any]:
+    scalar = np.frompyfunc(function, 1, 1)
+
+    def eval(x: Any) -> Any:
+        dtype = np.exp(np.zeros((), np.asarray(x).dtype)).dtype
+        return np.asarray(scalar(x)).astype(dtype)
+
+    return eval
 
 
-def _erf(x: Any) -> Any:
-    dtype = np.exp(np.zeros((), np.asarray(x).dtype)).dtype
-    return np.asarray(_scalar_erf(x)).astype(dtype)
+_erf, _erfc = _by_element(math.erf), _by_element(math.erfc)
+
+
+def _softplus(x: Any) -> Any:
+    return np.logaddexp(x, np.asarray(x).dtype.type(0))
 
 
 def _sigmoid(x: Any) -> Any:
@@ -158,26 +168,36 @@ def _sigmoid(x: Any) -> Any:
 
 
 ERF = _like_exp("erf", _erf, "erf(x)", lambda g, out, x: g * (2 / math.sqrt(math.pi)) * EXP(-x * x))
-SIGMOID = _like_exp("sigmoid", _sigmoid, "sigmoid(x)", lambda g, out, x: g * out * (1 - out))
+ERFC = _like_exp(
+    "erfc", _erfc, "erfc(x)", lambda g, out, x: g * (-2 / math.sqrt(math.pi)) * EXP(-x * x)
+)
+SOFTPLUS = _like_exp("softplus", _softplus, "softplus(x)", lambda g, out, x: g * SIGMOID(x))
+SIGMOID: Op = _like_exp("sigmoid", _sigmoid, "sigmoid(x)", lambda g, out, x: g * out * (1 - out))
 
 # Trigonometry.
 SIN = elementwise(np.sin, "sin(x)", lambda g, out, x: g * COS(x), flops=POLYNOMIAL)
 COS: Op = elementwise(np.cos, "cos(x)", lambda g, out, x: -g * SIN(x), flops=POLYNOMIAL)
-TAN = elementwise(np.tan, "tan(x)", lambda g, out, x: g * (1 + out * out), flops=LIBM)
-ARCSIN = elementwise(np.arcsin, "math.asin(x)", lambda g, out, x: g / SQRT(1 - x * x), flops=LIBM)
-ARCCOS = elementwise(np.arccos, "math.acos(x)", lambda g, out, x: -g / SQRT(1 - x * x), flops=LIBM)
-ARCTAN = elementwise(np.arctan, "arctan(x)", lambda g, out, x: g / (1 + x * x), flops=LIBM)
+TAN = elementwise(np.tan, "tan(x)", lambda g, out, x: g * (1 + out * out), flops=LONG_POLYNOMIAL)
+ARCSIN = elementwise(
+    np.arcsin, "arcsin(x)", lambda g, out, x: g / SQRT(1 - x * x), flops=LONG_POLYNOMIAL
+)
+ARCCOS = elementwise(
+    np.arccos, "arccos(x)", lambda g, out, x: -g / SQRT(1 - x * x), flops=LONG_POLYNOMIAL
+)
+ARCTAN = elementwise(
+    np.arctan, "arctan(x)", lambda g, out, x: g / (1 + x * x), flops=LONG_POLYNOMIAL
+)
 ARCTAN2 = elementwise(
     np.arctan2,
-    "math.atan2(x, y)",
+    "arctan2(x, y)",
     (lambda g, out, x, y: g * y / (x * x + y * y), lambda g, out, x, y: -g * x / (x * x + y * y)),
-    flops=LIBM,
+    flops=LONG_POLYNOMIAL,
 )
 HYPOT = elementwise(
     np.hypot,
-    "math.hypot(x, y)",
+    "hypot(x, y)",
     (lambda g, out, x, y: g * x / out, lambda g, out, x, y: g * y / out),
-    flops=LIBM,
+    flops=LONG_POLYNOMIAL,
 )
 DEG2RAD = elementwise(
     np.deg2rad, "x * 0.017453292519943295", lambda g, out, x: g * (math.pi / 180), name="deg2rad"
@@ -192,12 +212,14 @@ SINH = elementwise(np.sinh, "sinh(x)", lambda g, out, x: g * COSH(x), flops=POLY
 COSH: Op = elementwise(np.cosh, "cosh(x)", lambda g, out, x: g * SINH(x), flops=POLYNOMIAL)
 TANH = elementwise(np.tanh, "tanh(x)", lambda g, out, x: g * (1 - out * out), flops=POLYNOMIAL)
 ARCSINH = elementwise(
-    np.arcsinh, "math.asinh(x)", lambda g, out, x: g / SQRT(x * x + 1), flops=LIBM
+    np.arcsinh, "arcsinh(x)", lambda g, out, x: g / SQRT(x * x + 1), flops=LONG_POLYNOMIAL
 )
 ARCCOSH = elementwise(
-    np.arccosh, "math.acosh(x)", lambda g, out, x: g / SQRT(x * x - 1), flops=LIBM
+    np.arccosh, "arccosh(x)", lambda g, out, x: g / SQRT(x * x - 1), flops=LONG_POLYNOMIAL
 )
-ARCTANH = elementwise(np.arctanh, "math.atanh(x)", lambda g, out, x: g / (1 - x * x), flops=LIBM)
+ARCTANH = elementwise(
+    np.arctanh, "arctanh(x)", lambda g, out, x: g / (1 - x * x), flops=LONG_POLYNOMIAL
+)
 
 # Rounding.
 FLOOR = elementwise(np.floor, Loop("np.floor(x)", dict.fromkeys("bui", "x")))

@@ -18,5 +18,5 @@ def wrap_0(a, b, out, lo, hi):
 def program(a0, a1, sizes):
     (s0, s1, s2, s3) = sizes
     t0 = empty((s0, s1), int32)
-    wrap_0((a0, a1, t0), (s0*s1,), s0*s1, s0*s1*28)
+    wrap_0((a0, a1, t0), (s0*s1,), s0*s1, s0*s1*24)
     return (t0,)

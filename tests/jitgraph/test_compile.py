@@ -109,7 +109,8 @@ def test_a_value_that_keeps_changing_is_named() -> None:
     assert repeated(x, 5)[0] == 5 and repeated.cache_info().captures == 8
 
 
-def test_events_are_logged(monkeypatch, capsys) -> None:
+def test_events_are_logged(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.setenv("JITGRAPH_CACHE_DIR", str(tmp_path))  # what is loaded is not fused anew
     monkeypatch.setenv("JITGRAPH_LOG", "fusion,cache,source,recompiles")
     f = jitgraph.compile(lambda x: (x / x.sum(), x.shape[0] > 3))
     f(np.ones(3))

@@ -1,0 +1,115 @@
+"""Hyperbolic functions and their inverses."""
+
+from __future__ import annotations
+
+import math
+
+from ..ir_values import SINGLE, Value
+from .exponential import (
+    exp_pair,
+    expm1_pair,
+    log1p_pair,
+    power_of_two,
+    powers_of_two,
+    reduce_exp,
+)
+from .pairs import fast_two_sum, quotient_pair, remainder, two_product, two_sum
+
+LARGE = 2.0**28  # sqrt(x**2 + 1) is x from here on
+
+
+def tanh(x: Value) -> Value:
+    """t / (t + 2) for t = expm1(2 * abs(x)), which is moderate where tanh is not 1 yet."""
+    if x.real is SINGLE:
+        return _tanh_of_single(x)
+    t, t_low = expm1_pair(2.0 * x.magnitude().clamp(0.0, x.real.tanh_limit))
+    d, d_low = two_sum(t, t.constant(2.0))
+    quotient, low = quotient_pair(t, t_low, d, d_low + t_low)
+    return (quotient + low).with_sign_of(x)
+
+
+def _tanh_of_single(x: Value) -> Value:
+    """1 - 2 / (exp(2 * abs(x)) + 1), and an odd polynomial for a small x."""
+    a = x.magnitude().clamp(0.0, x.real.tanh_limit)
+    n, r, _ = reduce_exp(2.0 * a)
+    e = (r * r * r.polynomial(SINGLE.exp) + r + 1.0) * power_of_two(n)
+    z = a * a
+    small = a + a * z * z.polynomial(SINGLE.tanh)
+    return small.where(a < 0.625, 1.0 - 2.0 / (e + 1.0)).with_sign_of(x)
+
+
+def _halves_of_exp(a: Value) -> tuple[Value, Value, Value]:
+    """exp(a) / 2 in two parts, and exp(-a) / 2, for a >= 0."""
+    p, p_low, n = exp_pair(a.clamp(0.0, a.real.exp_limit))
+    first, second = powers_of_two(n - 1)
+    high, low = (p * first) * second, (p_low * first) * second
+    return high, low, 0.25 / high
+
+
+def _sum_below_infinity(high: Value, low: Value) -> Value:
+    return (high + low).where(high < math.inf, high)
+
+
+def sinh(x: Value) -> Value:
+    a = x.magnitude()
+    high, low, inverse = _halves_of_exp(a)
+    total, error = fast_two_sum(high, -inverse)
+    z = a * a
+    small = a + a * z * z.polynomial(x.real.sinh)
+    large = _sum_below_infinity(total, error + low)
+    return small.where(a < 1.0, large).with_sign_of(x)
+
+
+def cosh(x: Value) -> Value:
+    high, low, inverse = _halves_of_exp(x.magnitude())
+    total, error = fast_two_sum(high, inverse)
+    return _sum_below_infinity(total, error + low)
+
+
+def arcsinh(x: Value) -> Value:
+    """log(1 + a + a**2 / (1 + sqrt(a**2 + 1))) for a = abs(x); log(2 * a) for a large one."""
+    a = x.magnitude()
+    large = a > LARGE
+    b = a.clamp(0.0, LARGE)
+    square = b * b
+    root = (square + 1.0).intrinsic("llvm.sqrt")
+    term = square / (1.0 + root)
+    v, v_low = fast_two_sum(b, term)
+    doublings = x.constant(1.0).where(large, 0.0)
+    less, less_low = two_sum(a, x.constant(-1.0))
+    v, v_low = less.where(large, v), less_low.where(large, v_low)
+    high, low = log1p_pair(v, v_low, doublings)
+    found = a.where(a == math.inf, high + low)
+    return x.where((a < TINY) | (x != x), found.with_sign_of(x))
+
+
+TINY = 2.0**-30  # arcsinh(x) is x below
+
+
+def arccosh(x: Value) -> Value:
+    """log(1 + y + sqrt(y * (y + 2))) for y = x - 1; log(2 * x) for a large x."""
+    large = x > LARGE
+    y = x.clamp(1.0, LARGE) - 1.0
+    square, square_low = two_product(y, y)
+    p, p_low = two_sum(2.0 * y, square)
+    root = p.intrinsic("llvm.sqrt")
+    rest = (remainder(p, root, root) + (p_low + square_low)) * 0.5
+    root_low = (rest / root).where(root > 0.0, 0.0)
+    v, v_low = two_sum(y, root)
+    doublings = x.constant(1.0).where(large, 0.0)
+    less, less_low = two_sum(x, x.constant(-1.0))
+    v, v_low = less.where(large, v), less_low.where(large, v_low + root_low)
+    high, low = log1p_pair(v, v_low, doublings)
+    found = x.where(x == math.inf, high + low)
+    return found.where(x >= 1.0, x.where(x != x, math.nan))
+
+
+def arctanh(x: Value) -> Value:
+    """log(1 + 2 * a / (1 - a)) / 2 for a = abs(x)"""
+    a = x.magnitude()
+    b = a.clamp(0.0, 1.0 - x.real.epsilon / 2)
+    d = 1.0 - b
+    v, v_low = quotient_pair(2.0 * b, 0.0, d, (1.0 - d) - b)
+    high, low = log1p_pair(v, v_low)
+    found = (0.5 * (high + low)).where(a < 1.0, x.constant(math.inf).where(a == 1.0, math.nan))
+    return x.where((a < TINY) | (x != x), found.with_sign_of(x))

@@ -1,0 +1,51 @@
+"""Values in two parts, of which the second holds what rounding took from the first."""
+
+from __future__ import annotations
+
+from ..ir_values import Value, has_fma
+
+
+def two_sum(a: Value, b: Value) -> tuple[Value, Value]:
+    """The rounded sum and its error."""
+    total = a + b
+    rest = total - a
+    return total, (a - (total - rest)) + (b - rest)
+
+
+def fast_two_sum(a: Value, b: Value) -> tuple[Value, Value]:
+    """The same where a is zero or abs(a) >= abs(b)."""
+    total = a + b
+    return total, b - (total - a)
+
+
+def _halves(a: Value) -> tuple[Value, Value]:
+    high = (a.bits() & a.real.half_mask).float_from_bits()
+    return high, a - high
+
+
+def two_product(a: Value, b: Value) -> tuple[Value, Value]:
+    """The rounded product and its error."""
+    product = a.times(b)
+    if has_fma():
+        return product, a.fma(b, -product)
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    error = ((a_high * b_high - product) + a_high * b_low) + a_low * b_high
+    return product, error + a_low * b_low
+
+
+def remainder(a: Value, quotient: Value, b: Value) -> Value:
+    """a - quotient * b, where that is small beside a."""
+    if has_fma():
+        return (-quotient).fma(b, a)
+    product, error = two_product(quotient, b)
+    return (a - product) - error
+
+
+def quotient_pair(
+    a: Value, a_low: Value | float, b: Value, b_low: Value | float
+) -> tuple[Value, Value]:
+    """(a + a_low) / (b + b_low) with one division."""
+    inverse = 1.0 / b
+    quotient = a * inverse
+    rest = (remainder(a, quotient, b) + a_low) - quotient * b_low
+    return quotient, rest * inverse
