@@ -9,9 +9,9 @@ from .exponential import (
     exp_pair,
     expm1_pair,
     log1p_pair,
+    nearest,
     power_of_two,
     powers_of_two,
-    reduce_exp,
 )
 from .pairs import fast_two_sum, quotient_pair, remainder, two_product, two_sum
 
@@ -29,13 +29,21 @@ def tanh(x: Value) -> Value:
 
 
 def _tanh_of_single(x: Value) -> Value:
-    """1 - 2 / (exp(2 * abs(x)) + 1), and an odd polynomial for a small x."""
-    a = x.magnitude().clamp(0.0, x.real.tanh_limit)
-    n, r, _ = reduce_exp(2.0 * a)
-    e = (r * r * r.polynomial(SINGLE.exp) + r + 1.0) * power_of_two(n)
-    z = a * a
-    small = a + a * z * z.polynomial(SINGLE.tanh)
-    return small.where(a < 0.625, 1.0 - 2.0 / (e + 1.0)).with_sign_of(x)
+    """The same, with the rounding of t + 2 made up for; 1 / (t + 2) is (1 - tanh(x)) / 2.
+
+    One part of log(2) is enough: where its multiple is large, t is beside 2 as well.
+    """
+    y = 2.0 * x.magnitude().clamp(0.0, SINGLE.tanh_limit)
+    k, n = nearest(y * (1 / math.log(2)))
+    r = y - k * math.log(2)
+    power = power_of_two(n)
+    s = r + r * r * r.polynomial(SINGLE.exp)
+    t = s * power + (power - 1.0)
+    d = t + 2.0
+    lost = t - (d - 2.0)
+    quotient = t / d
+    found = quotient + (quotient * lost) * (0.5 * quotient - 0.5)
+    return found.constant(1.0).where(found > 1.0, found).with_sign_of(x)
 
 
 def _halves_of_exp(a: Value) -> tuple[Value, Value, Value]:
