@@ -42,11 +42,12 @@ def _jitgraph(work: Workload, inputs: tuple[np.ndarray, ...]) -> Call:
 
 def _positional(work: Workload, xp: Any, count: int) -> Callable[..., Any]:
     """A function of just the arrays, as a user would have written it."""
-    names = ", ".join(f"a{k}" for k in range(count))
-    function: Callable[..., Any] = eval(
-        f"lambda {names}: work(xp, {names})", {"work": work.function, "xp": xp}
-    )
-    return function
+    return {
+        1: lambda a: work.function(xp, a),
+        2: lambda a, b: work.function(xp, a, b),
+        3: lambda a, b, c: work.function(xp, a, b, c),
+        5: lambda a, b, c, d, e: work.function(xp, a, b, c, d, e),
+    }[count]
 
 
 def _torch(work: Workload, inputs: tuple[np.ndarray, ...]) -> Call:

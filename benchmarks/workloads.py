@@ -116,6 +116,10 @@ def _options() -> tuple[np.ndarray, ...]:
     return tuple(rng.uniform(low, high, 1_000_000) for low, high in ((5, 30), (1, 100), (0.25, 10)))
 
 
+def _mask() -> np.ndarray:
+    return _normal(4096, 1024) > 0
+
+
 def _labels() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 1000, 4096)
 

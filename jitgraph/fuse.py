@@ -85,14 +85,16 @@ def partition(graph: Graph, nesting: bool = True) -> Partition:
     """
     fusion = _Fusion(graph, nesting)
     for node in graph.nodes:
-        if is_fusable(node):
+        if is_fusable(node) and (nesting or node.kind is not Kind.SCAN):
             fusion.visit(node)
     return Partition(graph, fusion.group_of, tuple(fusion.refusals))
 
 
 def is_fusable(node: Node) -> bool:
     """Whether loops are generated for an operation; the rest goes to NumPy."""
-    if node.kind not in (Kind.ELEMENTWISE, Kind.REDUCE):
+    if node.kind not in (Kind.ELEMENTWISE, Kind.REDUCE, Kind.SCAN):
+        return False
+    if node.kind is Kind.SCAN and not _runs_along_memory(node):
         return False
     dtypes = [s.dtype for s in (node.spec, *[i.spec for i in node.inputs])]
     known = FUSABLE | COMPLEX if _is_complex_loop(node) else FUSABLE
@@ -107,6 +109,14 @@ def is_fusable(node: Node) -> bool:
         if node.op.loop is not None and dtypes[0].kind in node.op.loop.numpy_only:
             return False
     return True
+
+
+def _runs_along_memory(scan: Node) -> bool:
+    """Whether a scan runs along the last axis, as far as that matters."""
+    own = scan.spec.shape[scan.attrs["axis"]]
+    if isinstance(own, int) and own == 1:
+        return False
+    return all(isinstance(d, int) and d == 1 for d in scan.spec.shape[scan.attrs["axis"] + 1 :])
 
 
 WRITES = (UPDATE, INDEX_PUT, INDEX_ADD)  # their result lies where their first input was
@@ -257,6 +267,9 @@ class _Fusion:
                 group.nested, group.reduced = group.reduced, axes
             else:
                 group.reduced = axes
+        if node.kind is Kind.SCAN:
+            axis = place[node.attrs["axis"]].axis
+            group.reduced = frozenset(() if axis is None else (axis,))
         first = node.kind is Kind.REDUCE and not any(m.kind is Kind.REDUCE for m in group.place)
         group.place[node] = place
         self.group_of[node] = group
@@ -307,6 +320,13 @@ class _Fusion:
                 return "it reduces other axes"
         elif covered != everything and not (group.reduced and covered == rows):
             return "its loops are others"
+        if node.kind is Kind.SCAN:
+            along = {v for k, v in own_to_group.items() if k == node.attrs["axis"]}
+            several = any(m.kind is Kind.REDUCE for m in group.place) and not group.reduced
+            if covered != everything or group.nested or group.along_rows or several:
+                return "its loops are others"
+            if group.reduced and along != group.reduced:
+                return "it runs along another axis"
         if group.reduced and not rows and covered and node.kind is not Kind.REDUCE:
             return "the whole array is one row: a second kernel runs in parallel"
         together = {group} if home is None else {group, home}
@@ -430,7 +450,7 @@ class _Fusion:
         flops = sum(m.op.loop.flops if m.op.loop else 1 for m in subtree)
         spread = source.spec.shape != () and _long(source.spec.shape) < _long(home.domain)
         limit = SPREAD_FLOPS if spread else RECOMPUTE_FLOPS
-        if any(m.kind is Kind.REDUCE for m in subtree) or (
+        if any(m.kind in (Kind.REDUCE, Kind.SCAN) for m in subtree) or (
             flops > limit and source.spec.shape != ()
         ):
             return

@@ -30,6 +30,7 @@ from jitgraph_codegen import loop_ir as ir
 from jitgraph_codegen.angles import MODERATE
 from jitgraph_codegen.passes import Interior, optimise, split
 from jitgraph_codegen.printing import DTYPES
+from jitgraph_codegen.tiling import TILE_WIDTH, tiled
 
 from .affine import Affine, Index, Wrap
 from .fuse import (
@@ -63,6 +64,7 @@ RESERVED = (
     frozenset(LOOP_NAMES)
     | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
     | {"sin_moderate", "cos_moderate", "tan_moderate", LARGE}
+    | {"block", "block_end", "tile", "column", "scratch"}
     | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
 ) - {"x", "y", "z"}
 _COMBINED = {
@@ -463,6 +465,11 @@ class _Lowering:
         """
         *others, last = axes
         length = self.group.domain[last]
+        if len(others) == 1 and not isinstance(length, int):
+            whole = self.extent(length), self.extent(floordiv(length, TILE_WIDTH))
+            nest = tiled(self.index_names[others[0]], self.index_names[last], *whole, tuple(body))
+            if nest is not None:
+                return nest
         count = self.extent(floordiv(add(length, STRIP - 1), STRIP))
         width, strip = ir.Const(STRIP, ir.INDEX), ir.Var("strip", ir.INDEX)
         start = ir.Apply("x * y", (strip, width), ir.INDEX)
@@ -585,6 +592,8 @@ class _Lowering:
     def _computed(self, node: Node, index: Index) -> ir.Expr:
         if node.op is ew.IOTA:
             return self._let(_cast(self.subscript(index)[0], node.spec.dtype.name), index)
+        if node.kind is Kind.SCAN:
+            return self._scanned(node, index)
         assert node.op.loop is not None and node.op.loop_dtypes is not None
         *dtypes, result = node.op.loop_dtypes(*[i.spec for i in node.inputs], **node.attrs)
         if node.op is ew.CAST:
@@ -602,6 +611,17 @@ class _Lowering:
         used = tuple(args[: 1 + max(("xyz".find(c) for c in _letters(template)), default=-1)])
         return self._let(ir.Apply(template, used, result.name), index)
 
+    def _scanned(self, node: Node, index: Index) -> ir.Expr:
+        """The accumulator of a pass over a row, which at each step is the element of the scan."""
+        accumulator = self._accumulator(node)
+        self.row.body.append(accumulator)
+        ((source, at),) = reads(node, index)
+        value = _cast(self.value(source, at), accumulator.dtype)
+        self.inner.body.append(ir.Accumulate(accumulator.name, accumulator.combine, value))
+        return self._let(
+            _cast(ir.Var(accumulator.name, accumulator.dtype), node.spec.dtype.name), index
+        )
+
     def _template(self, node: Node, dtypes: list[np.dtype[Any]], args: list[ir.Expr]) -> str:
         assert node.op.loop is not None
         if node.op is ew.POWER and isinstance(args[1], ir.Const) and not self.precise:
@@ -618,7 +638,7 @@ class _Lowering:
         written.
         """
         node, index = key
-        if key not in self.earlier or node.op.loop is None or node.op.loop.flops < POLYNOMIAL:
+        if key not in self.earlier or not _is_expensive(node):
             return None
         stmts, value = self.earlier[key]
         if node in self.group.outputs and index == self.result(node):
@@ -725,6 +745,11 @@ class _OpenLoop:
 
     axes: list[int]
     body: list[ir.Stmt]
+
+
+def _is_expensive(node: Node) -> bool:
+    """Whether an element is rather kept than computed once more."""
+    return node.kind is Kind.SCAN or (node.op.loop is not None and node.op.loop.flops >= POLYNOMIAL)
 
 
 def _surely_least(a: Dim | None, b: Dim) -> bool:

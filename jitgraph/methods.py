@@ -218,6 +218,7 @@ class ArrayMethods:
     prod, max, min = _torch_names(F.prod), _torch_names(F.max), _torch_names(F.min)
     any, all = _torch_names(F.any), _torch_names(F.all)
     argmax, argmin = _torch_names(F.argmax), _torch_names(F.argmin)
+    cumsum, cumprod = _torch_names(F.cumsum), _torch_names(F.cumprod)
     softmax, log_softmax = _torch_names(F.softmax), _torch_names(F.log_softmax)
     logsumexp = _torch_names(F.logsumexp)
 

@@ -9,8 +9,9 @@ import numpy as np
 from .graph import CONSTANT, INPUT, Graph, Node, constant, pruned
 from .ops import Kind, views
 from .ops import elementwise as ew
+from .ops.scans import LAST
 from .spec import Spec, spec_of
-from .symbolic import Shape
+from .symbolic import Shape, sub
 
 
 def simplify(graph: Graph) -> Graph:
@@ -135,7 +136,7 @@ def _literal(value: Any) -> Any:
 
 
 def _simplified(node: Node) -> Node:
-    for rule in (_fold, _identity, _double, _view):
+    for rule in (_fold, _identity, _double, _view, _end_of_scan):
         found = rule(node)
         if found is not None:
             return found
@@ -225,6 +226,19 @@ def _view(node: Node) -> Node | None:
             return source
         return Node(node.op, (source,), {"shape": node.spec.shape}, node.spec, node.where)
     return None
+
+
+def _end_of_scan(node: Node) -> Node | None:
+    """The last of a running total, which the loop over it knows at its end."""
+    if node.op is not views.SLICE or node.inputs[0].kind is not Kind.SCAN:
+        return None
+    scan = node.inputs[0]
+    axis = scan.attrs["axis"]
+    wanted = list(views.whole_slices(scan.spec.shape))
+    wanted[axis] = (sub(scan.spec.shape[axis], 1), 1, 1)
+    if node.attrs["slices"] != tuple(wanted):
+        return None
+    return Node(LAST, (scan,), {"axis": (axis,), "keepdims": True}, node.spec, node.where)
 
 
 def _unit_axes_only(node: Node, x: Node) -> Node | None:

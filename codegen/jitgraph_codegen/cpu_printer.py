@@ -21,7 +21,7 @@ from __future__ import annotations
 import ast
 
 from . import printing as p
-from .loop_ir import Accumulate, Accumulator, For, If, Kernel, Let, Range, Stmt, Store
+from .loop_ir import Accumulate, Accumulator, For, If, Kernel, Let, Range, Scratch, Stmt, Store, Var
 from .source import Source
 
 MATH_MODULE = "jitgraph_codegen.loop_math"
@@ -62,7 +62,7 @@ def _header(kernel: Kernel, body: str) -> list[str]:
 
 def _statement(stmt: Stmt) -> list[ast.stmt]:
     match stmt:
-        case Range(index, body, start, stop):
+        case Range(index, body, start, stop, step):
             inner = [s for b in body for s in _statement(b)]
             # without it Numba's wraparound of negative indices keeps a loop of one axis scalar
             positive = ast.Compare(p.name(index), [ast.GtE()], [ast.Constant(0)])
@@ -71,11 +71,18 @@ def _statement(stmt: Stmt) -> list[ast.stmt]:
                 p.name("lo") if start is None else p.call("max", p.name("lo"), p.expression(start))
             )
             high = p.name("hi") if stop is None else p.call("min", p.name("hi"), p.expression(stop))
-            return [p.loop(index, [low, high], inner)]
+            return [p.loop(index, [low, high, *([ast.Constant(step)] if step != 1 else [])], inner)]
         case For(index, extent, body, first, end):
             high = p.extent(extent) if end is None else p.expression(end)
             bounds = [high] if first is None else [p.expression(first), high]
-            return [p.loop(index, bounds, [s for b in body for s in _statement(b)])]
+            inner = [s for b in body for s in _statement(b)]
+            if isinstance(first, Var):
+                above = ast.Compare(p.name(index), [ast.GtE()], [p.name(first.name)])
+                inner.insert(0, ast.Expr(p.call("assume", above)))
+            return [p.loop(index, bounds, inner)]
+        case Scratch(buffer):
+            shape = [ast.Constant(d) for d in buffer.shape]
+            return [p.assign(buffer.name, p.call("scratch", *shape, p.name(buffer.dtype)))]
         case If(condition, body):
             return [ast.If(p.expression(condition), [s for b in body for s in _statement(b)], [])]
         case Let(name, value):
@@ -93,7 +100,7 @@ def _statement(stmt: Stmt) -> list[ast.stmt]:
 
 
 _UPDATES = {
-    "max": "maximum(x, y)", "min": "minimum(x, y)", "any": "x | y", "all": "x & y",
+    "max": "maximum(x, y)", "min": "minimum(x, y)", "any": "x | y", "all": "x & y", "last": "y",
 }  # fmt: skip
 
 

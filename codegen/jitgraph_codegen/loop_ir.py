@@ -10,6 +10,7 @@
              | Accumulate(name, combine, value, at)
              | Store(buffer, index, value)
              | If(condition, body)
+             | Scratch(buffer)                    memory of fixed size for one call of the kernel
     expr   ::= Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Cast(value, dtype)
              | Apply(template, args, dtype)       Python over x, y, z, the positions of `args`
     size   ::= int | name of a run-time int64 argument
@@ -25,7 +26,7 @@ from dataclasses import dataclass, replace
 
 Extent = int | str
 
-COMBINES = frozenset(("sum", "prod", "max", "min", "any", "all", "argmax", "argmin"))
+COMBINES = frozenset(("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "last"))
 INDEX = "int64"
 
 
@@ -125,10 +126,13 @@ class For:
 
 @dataclass(frozen=True)
 class Range:
+    """step: by how much its index advances; the part's end is named `hi` inside."""
+
     index: str
     body: tuple[Stmt, ...]
     start: Expr | None = None
     stop: Expr | None = None
+    step: int = 1
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,12 @@ class If:
     body: tuple[Stmt, ...]
 
 
-Stmt = Let | Accumulator | Accumulate | Store | For | Range | If
+@dataclass(frozen=True)
+class Scratch:
+    buffer: Buffer
+
+
+Stmt = Let | Accumulator | Accumulate | Store | For | Range | If | Scratch
 NESTS = (For, Range, If)  # statements with a body
 
 
@@ -205,7 +214,11 @@ class _Verifier:
                 case Range(index, inner, start, stop):
                     self.extent(self.kernel.extent)
                     self.limits(start, stop, scope)
-                    self.block(inner, scope | {index: INDEX})
+                    self.block(inner, scope | {index: INDEX, "hi": INDEX})
+                case Scratch(buffer):
+                    if buffer.name in self.buffers or any(isinstance(d, str) for d in buffer.shape):
+                        self.fail(f"{buffer.name} is no scratch memory")
+                    self.buffers[buffer.name] = buffer
                 case For(index, extent, inner, start, stop):
                     self.extent(extent)
                     self.limits(start, stop, scope)
@@ -272,7 +285,7 @@ def neutral(combine: str, dtype: str) -> bool | int | float:
     """What an accumulator starts from."""
     if combine in ("any", "all"):
         return combine == "all"
-    if combine in ("sum", "prod"):
+    if combine in ("sum", "prod", "last"):
         return combine == "prod" if dtype == "bool" else int(combine == "prod")
     lowest = combine in ("max", "argmax")
     if dtype == "bool":
@@ -322,7 +335,7 @@ def expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
             case Store(_, index, value):
                 yield from index
                 yield value
-            case For(_, _, inner, start, stop) | Range(_, inner, start, stop):
+            case For(_, _, inner, start, stop) | Range(_, inner, start, stop, _):
                 yield from (limit for limit in (start, stop) if limit is not None)
                 yield from expressions(inner)
             case If(condition, inner):

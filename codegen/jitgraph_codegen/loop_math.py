@@ -16,6 +16,7 @@ from numba import njit
 from numba.core import types
 from numba.extending import lower_builtin, type_callable
 
+from .array_view import scratch
 from .vector_math import (
     add_reassoc,
     arccos,
@@ -96,6 +97,7 @@ __all__ = [
     "mul_reassoc",
     "pow",
     "real_part",
+    "scratch",
     "select",
     "sigmoid",
     "sin",

@@ -24,6 +24,7 @@ from .loop_ir import (
     Let,
     Load,
     Range,
+    Scratch,
     Stmt,
     Var,
 )
@@ -161,7 +162,9 @@ def defined(kernel: Kernel) -> set[str]:
                     names.add(name)
                 case Accumulator(name, _, _):
                     names.update((name, f"{name}_at", f"{name}_new"))
-                case For(index, _, inner, _, _) | Range(index, inner, _, _):
+                case Scratch(buffer):
+                    names.add(buffer.name)
+                case For(index, _, inner, _, _) | Range(index, inner, _, _, _):
                     names.add(index)
                     visit(inner)
                 case If(_, inner):

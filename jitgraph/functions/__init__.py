@@ -6,11 +6,12 @@ tracer arrives here.
 """
 
 from . import creation as _creation  # noqa: F401 - registers NumPy's creation functions
-from . import elementwise, products, rearranging, reductions, views
+from . import elementwise, products, rearranging, reductions, scans, views
 from .elementwise import *
 from .products import *
 from .rearranging import *
 from .reductions import *
+from .scans import *
 from .views import *
 
 __all__ = [
@@ -18,5 +19,6 @@ __all__ = [
     *products.__all__,
     *rearranging.__all__,
     *reductions.__all__,
+    *scans.__all__,
     *views.__all__,
 ]

@@ -1,6 +1,6 @@
 """The table of operations: one row per operation, read by every interpreter."""
 
-from . import elementwise, host, indexing, library, reductions, scalars, views
+from . import elementwise, host, indexing, library, reductions, scalars, scans, views
 from .op import TABLE, UFUNCS, Kind, Op
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "library",
     "reductions",
     "scalars",
+    "scans",
     "views",
 ]

@@ -28,6 +28,7 @@ class Kind(Enum):
     SOURCE = "source"  # inputs, constants, sizes
     ELEMENTWISE = "elementwise"  # one scalar expression per element
     REDUCE = "reduce"  # combines elements along axes
+    SCAN = "scan"  # running combinations of elements along an axis
     VIEW = "view"  # the same elements under another index
     OPAQUE = "opaque"  # a library call
 

@@ -128,17 +128,30 @@ def test_nested_reductions_are_not_made_twice() -> None:
     assert whole == ["kernel", "kernel"]  # rows in parallel, then their sum
 
 
-def test_arrays_read_across_their_rows_are_read_in_strips(rng: np.random.Generator) -> None:
-    for function in (
+@pytest.mark.parametrize(
+    "function",
+    [
         lambda x: x.T * 2,
-        lambda x: x[:40, :40] + x[:40, :40].T,
         lambda x: np.exp(x[None].transpose(2, 0, 1)),
-    ):
-        compiled = jitgraph.compile(function, strict=True)
-        for shape in ((41, 40), (70, 65)):
-            x = rng.standard_normal(shape)
-            np.testing.assert_allclose(compiled(x), function(x), rtol=1e-15)
-        assert "strip * 32" in compiled.source(x)
+        lambda x: x[:3].T + x[-1, 0],
+        lambda x: x @ x.T + (x @ x.T).T * np.arange(x.shape[0]),
+    ],
+)
+def test_arrays_read_across_their_rows_are_read_in_tiles(function, rng) -> None:
+    compiled = jitgraph.compile(function, strict=True)
+    for shape in ((41, 40), (70, 65), (8, 64), (129, 3), (200, 200)):
+        x = rng.standard_normal(shape)
+        np.testing.assert_allclose(compiled(x), function(x), rtol=1e-13, atol=1e-13)
+    if function(x).shape[-1] != 3:
+        assert "scratch(64, 8, float64)" in compiled.source(x)
+
+
+def test_more_axes_are_read_in_strips(rng: np.random.Generator) -> None:
+    compiled = jitgraph.compile(lambda x: x.transpose(2, 1, 0) * 2, strict=True)
+    for shape in ((41, 4, 40), (33, 2, 65)):
+        x = rng.standard_normal(shape)
+        np.testing.assert_array_equal(compiled(x), x.transpose(2, 1, 0) * 2)
+    assert "strip * 32" in compiled.source(x)
 
 
 def test_positions_of_extremes_in_two_loops(rng: np.random.Generator) -> None:

@@ -1,0 +1,39 @@
+"""Running sums and products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..ops import Op, scans
+from ..spec import normalize_axis
+from .base import array, implements, refuse
+from .elementwise import astype
+from .views import ravel
+
+__all__ = ["cumprod", "cumsum"]
+
+
+def _running(op: Op, a: Any, axis: Any, dtype: Any) -> Any:
+    a = array(a)
+    if dtype is not None:
+        a = astype(a, dtype)
+    if axis is None or a.ndim == 0:
+        a, axis = ravel(a), 0
+    found = op(a, axis=normalize_axis(op.name, axis, a.ndim))
+    return found if dtype is None or found.dtype == np.dtype(dtype) else astype(found, dtype)
+
+
+@implements(np.cumsum)
+def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Sums of the first one, two, three... elements along an axis, or of all in C order."""
+    refuse("cumsum", out=out)
+    return _running(scans.CUMSUM, a, axis, dtype)
+
+
+@implements(np.cumprod)
+def cumprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    """Products of the first one, two, three... elements along an axis, or of all in C order."""
+    refuse("cumprod", out=out)
+    return _running(scans.CUMPROD, a, axis, dtype)

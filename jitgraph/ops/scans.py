@@ -1,0 +1,57 @@
+"""Scans: running totals along an axis, and the last of them.
+
+A scan's elements are computed in order, so the loop that runs along its axis has the accumulator
+that a reduction has, and what is computed from the elements joins that loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..spec import Spec
+from ..symbolic import sub
+from .op import Combine, Kind, Op, reduced_shape, register
+from .reductions import SUM
+from .views import SLICE, whole_slices
+
+
+def _scan(name: str, eval: Callable[..., Any], combine: str, vjp: Any = None) -> Op:
+    def spec(x: Spec, *, axis: int) -> Spec:
+        return Spec(x.shape, SUM.spec(Spec((1,), x.dtype), axis=(0,), keepdims=False).dtype)
+
+    rules = () if vjp is None else (vjp,)
+    return register(Op(name, Kind.SCAN, eval, spec, rules, combine=Combine(combine)))
+
+
+def _reversed(x: Any, axis: int) -> Any:
+    slices = list(whole_slices(x.shape))
+    _, _, size = slices[axis]
+    slices[axis] = (sub(size, 1), -1, size)
+    return SLICE(x, slices=tuple(slices))
+
+
+def _sum_gradient(g: Any, out: Any, x: Any, *, axis: int) -> Any:
+    return _reversed(CUMSUM(_reversed(g, axis), axis=axis), axis)
+
+
+CUMSUM: Op = _scan("cumsum", np.cumsum, "sum", _sum_gradient)
+CUMPROD = _scan("cumprod", np.cumprod, "prod")
+
+
+def _last(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
+    found = np.take(x, -1, axis=axis[0])
+    return np.expand_dims(found, axis[0]) if keepdims else found
+
+
+LAST = register(
+    Op(
+        "last",  # the element at the end of one axis: what a scan has come to
+        Kind.REDUCE,
+        _last,
+        lambda x, *, axis, keepdims: Spec(reduced_shape(x.shape, axis, keepdims), x.dtype),
+        combine=Combine("last"),
+    )
+)
