@@ -34,7 +34,6 @@ from jitgraph_codegen.tiling import TILE_WIDTH, tiled
 
 from .affine import Affine, Index, Wrap
 from .fuse import (
-    SPREAD_FLOPS,
     WRITES,
     Group,
     domain_of,
@@ -71,6 +70,7 @@ _COMBINED = {
     "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
     "any": "x | y", "all": "x & y",
 }  # fmt: skip
+TWICE_FLOPS = 64
 STRIP = 32  # elements; of 8 bytes they fill four cache lines
 LARGEST_POWER = 4  # integer exponents up to here are multiplied out
 
@@ -361,7 +361,7 @@ class _Lowering:
         return [k for k in sorted(axes) if k in self.index_names]
 
     def _is_cheap(self, node: Node) -> bool:
-        """Whether computing a value twice costs less than a branch."""
+        """Whether computing a value twice, in vectors, costs less than once with a branch."""
         if self.group.nested or self.group.sinks or not self.on_cpu:
             return False
         if node.spec.dtype == np.bool_:
@@ -372,7 +372,7 @@ class _Lowering:
             if current in self.inside and current.kind is not Kind.REDUCE:
                 flops += current.op.loop.flops if current.op.loop else 1
                 stack.extend(current.inputs)
-        return flops <= SPREAD_FLOPS
+        return flops <= TWICE_FLOPS
 
     def _accumulate(self, accumulators: Mapping[Node, ir.Accumulator], scope: _Scope) -> None:
         for node, accumulator in accumulators.items():

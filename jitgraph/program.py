@@ -17,6 +17,7 @@ from jitgraph_codegen.native import NativeProgram
 from jitgraph_codegen.source import KernelSource
 
 from . import config
+from .components import write_out_components
 from .errors import GradientError
 from .graph import INPUT, Graph, Node
 from .ops import TABLE
@@ -87,7 +88,10 @@ class Specialisation:
     @cached_property
     def graph(self) -> Graph:
         """The graph after simplification."""
-        return share_final_values(simplify(self.captured.graph))
+        graph = simplify(self.captured.graph)
+        if self.options.target == "cpu":
+            graph = simplify(write_out_components(graph))
+        return share_final_values(graph)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:

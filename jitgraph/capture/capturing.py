@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import interpreter
+from ..components import short_axes
 from ..errors import CaptureError
 from ..graph import Graph, Node
 from ..ops.host import HOST_RESULT
@@ -72,6 +73,8 @@ def capture(
             raise trace.refused  # which the function caught itself
         writes = trace.writes.final()
         outputs = [trace.node_of(r, "?") for r in results]
+        for dim in short_axes(trace.nodes, env):
+            env.value(dim)
         nodes, replace = _canonical(trace, env)
     finally:
         interpreter.tracing.trace = outer
