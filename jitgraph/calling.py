@@ -29,10 +29,16 @@ def serves(found: Specialisation, arguments: Arguments) -> bool:
 
 
 def run(found: Specialisation, arguments: Arguments) -> Any:
-    values = [lifted.fetch() for lifted in found.captured.lifted]
-    tensors = [*arguments.tensors, *map(tensor_of, values)]
-    arrays = list(map(_array, values))
-    return found.run([*arguments.arrays, *arrays], arguments.sizes + _long_sizes(arrays), tensors)
+    lifted = [value.fetch() for value in found.captured.lifted]
+    tensors = [*arguments.tensors, *map(tensor_of, lifted)]
+    arrays, sizes = inputs_of(found, arguments)
+    return found.run(arrays, sizes, tensors)
+
+
+def inputs_of(found: Specialisation, arguments: Arguments) -> tuple[list[Any], list[int]]:
+    """A program's arrays, those of its surroundings last, and the sizes of a call."""
+    lifted = [_array(value.fetch()) for value in found.captured.lifted]
+    return [*arguments.arrays, *lifted], arguments.sizes + _long_sizes(lifted)
 
 
 def _array(value: Any) -> Any:

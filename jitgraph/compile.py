@@ -13,7 +13,7 @@ from jitgraph_codegen import program as runtime
 
 from . import config
 from .binding import PLAIN, Bound, bind
-from .calling import run, serves, unwritable
+from .calling import inputs_of, run, serves, unwritable
 from .errors import CaptureError, DTypeError, JitgraphError, user_line
 from .graph import Graph
 from .options import Options
@@ -303,7 +303,8 @@ class CompiledFunction:
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """What is compiled into which kernel, what was not fused and why; or why nothing was
-        captured.
+        captured.  A text; where there is a graph its `details` are the same as a dict, and a
+        notebook shows it as a table.
         """
         if self._mode == "dynamic":
             return f'{self.__name__}: mode="dynamic", the function runs as it is'
@@ -319,6 +320,21 @@ class CompiledFunction:
         from .report import explain
 
         return explain(found)
+
+    def profile(self, *args: Any, **kwargs: Any) -> str:
+        """`explain`, with the time of each step and its share of a plain copy's bandwidth.
+
+        The function is run several times on copies of its arrays.  Raises `CaptureError` where
+        there is no graph, or none for the CPU.
+        """
+        found = self._inspected(args, kwargs)
+        if self._options.target != "cpu":
+            raise CaptureError(f"{self.__name__}: profile measures programs for the CPU")
+        from .report import profile
+
+        bound = self._bind(args, kwargs)
+        arguments = read(bound.leaves, bound.static)
+        return profile(found, *inputs_of(found, arguments))
 
     def cache_info(self) -> CacheInfo:
         """Counts of this function's captures, and of the process's kernels."""

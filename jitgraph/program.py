@@ -144,7 +144,7 @@ class Specialisation:
 
             launcher = on_device
         config.log("source", source.text)
-        operations = _library_operations()
+        operations = library_operations()
         operations |= {f"host{k}": call for k, call in enumerate(self.captured.hosts)}
         before = runtime.counters.compiled, runtime.counters.loaded
         program = runtime.load(source, operations, self.options.parallel, launcher)
@@ -294,7 +294,7 @@ def _generator() -> str:
     return store.key(np.__version__, store.fingerprint(Path(__file__).parent, ("*.py", "*/*.py")))
 
 
-def _library_operations() -> dict[str, Callable[..., Any]]:
-    """NumPy evaluations by name, for the program text to call."""
+def library_operations() -> dict[str, Callable[..., Any]]:
+    """NumPy evaluations by name, for a program's text to call."""
     writes = {"index_put_in_place": put_in_place, "index_add_in_place": add_in_place}
     return {name: op.eval for name, op in TABLE.items()} | writes

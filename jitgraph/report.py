@@ -1,73 +1,251 @@
-"""`explain`: what a compiled function does, for people."""
+"""`explain` and `profile`: what a compiled function does, for people."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import html
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from jitgraph_codegen import program as runtime
+from jitgraph_codegen import threads
+from jitgraph_codegen.runtime import LoadedKernel
+from jitgraph_codegen.source import KernelSource
 
 from .build import Staged, stage
 from .capture import HostCall
 from .fuse import Group
 from .graph import Node
 from .ops.host import HOST, HOST_RESULT
-from .program import Specialisation
+from .program import Specialisation, library_operations
 from .symbolic import Dim, evaluate, product
 
+ROUNDS = 7  # of a measurement, of which the best counts
 
-def explain(found: Specialisation) -> str:
+
+class Explanation(str):
+    """A text with its facts as data.
+
+    details: `name`, `operations`, `target`, `calls`, `guards`, `steps`, `not_fused`; a step has
+    `kind` ("kernel", "NumPy" or "Python"), `name`, `where`, and, for a kernel, `domain`, `reduced`,
+    `bytes`, `flops`, `operations` by line, and where it was measured `seconds` and `bandwidth`.
+    """
+
+    details: dict[str, Any]
+
+    def __new__(cls, details: dict[str, Any]) -> Explanation:
+        made = super().__new__(cls, "\n".join(_lines(details)))
+        made.details = details
+        return made
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        rows = [
+            [s["kind"], s["name"], _size(s), _time(s), "; ".join(_operations(s)) or s["where"]]
+            for s in self.details["steps"]
+        ]
+        head = ["step", "name", "over", "time", "operations"]
+        cells = [
+            "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in row)
+            for tag, row in [("th", head), *[("td", row) for row in rows]]
+        ]
+        notes = "".join(f"<li>{html.escape(text)}</li>" for text in _notes(self.details))
+        table = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<p>{html.escape(_title(self.details))}</p><table>{table}</table><ul>{notes}</ul>"
+
+
+def explain(found: Specialisation) -> Explanation:
     """Groups with their operations, lines and bytes; library calls; what was not fused and why."""
     graph = found.differentiated.forward if found.wanted else found.graph
     staged = stage(graph, found.layouts, found.options)
-    hints = found.captured.env.hints
-    lines = [
-        f"{graph.name}: static graph of {len(graph.nodes)} operations, "
-        f"target {found.options.target}"
-    ]
+    calls = None
     if found.not_native is not None:
-        why = f"by Python: {found.not_native}" if found.not_native else "in machine code"
-        lines.append(f"  the steps of a call are made {why}")
-    lines += [f"  valid while {guard}" for guard in graph.guards]
-    lines += _steps(staged, hints, found.captured.hosts)
-    for refusal in staged.plan.refusals:
-        lines.append(
-            f"  not fused: {refusal.producer.op.name} ({refusal.producer.where}) into "
-            f"{refusal.consumer.op.name} ({refusal.consumer.where}): {refusal.reason}"
-        )
+        calls = f"by Python: {found.not_native}" if found.not_native else "in machine code"
+    details: dict[str, Any] = {
+        "name": graph.name,
+        "operations": len(graph.nodes),
+        "target": found.options.target,
+        "calls": calls,
+        "guards": [str(guard) for guard in graph.guards],
+        "steps": _steps(staged, found.captured.env.hints, found.captured.hosts),
+        "not_fused": [
+            {
+                "producer": f"{r.producer.op.name} ({r.producer.where})",
+                "consumer": f"{r.consumer.op.name} ({r.consumer.where})",
+                "reason": r.reason,
+            }
+            for r in staged.plan.refusals
+        ],
+    }
     if found.wanted:
         kept = len(found.differentiated.forward.outputs) - found.differentiated.outputs
-        lines.append(f"  kept for the gradient: {kept} arrays")
-    return "\n".join(lines)
+        details["kept_for_gradient"] = kept
+    return Explanation(details)
 
 
-def _steps(staged: Staged, hints: dict[str, int], hosts: Sequence[HostCall]) -> list[str]:
-    lines = []
-    for step in staged.plan.steps:
-        if isinstance(step, Node) and step.op in (HOST, HOST_RESULT):
-            if step.op is HOST:
-                call = hosts[step.attrs["call"]]
-                lines.append(f"  Python   {call.name}  ({step.where}): {call.reason}")
-        elif isinstance(step, Node):
-            lines.append(f"  NumPy    {step.op.name}  {step.spec}  ({step.where})")
-        if isinstance(step, Node):
+def profile(found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]) -> Explanation:
+    """`explain`, with the seconds of each step and the share of a plain copy's bandwidth."""
+    details = explain(found).details
+    seconds = _measured(found, arrays, sizes)
+    for step in details["steps"]:
+        best = seconds.get(step["name"])
+        if best is None:
             continue
-        kernel = staged.kernels[step].kernel
-        buffers = staged.kernels[step].buffers
-        moved = sum(_bytes(n, hints) for n in buffers)
-        axes = sorted(step.reduced | step.nested)
-        rows = f", reduces axes {axes}" if axes else ""
+        step["seconds"] = best
+        if step["kind"] == "kernel":
+            step["bandwidth"] = step["bytes"] / best / _copying(step["bytes"])
+    details["threads"] = threads.get_num_threads()
+    return Explanation(details)
+
+
+def _measured(
+    found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]
+) -> dict[str, float]:
+    """Seconds of each kernel and library function in a run of the program, the best of several.
+
+    The arrays of the call are not written to; calls with effects are made as often as it runs.
+    """
+    graph = found.differentiated.forward if found.wanted else found.graph
+    source = found.source(graph, found.layouts)
+    spent: dict[str, float] = {}
+
+    def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            result = call(*args, **kwargs)
+            spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
+            return result
+
+        return run
+
+    def launcher(kernel: KernelSource) -> Callable[..., None]:
+        code = runtime.machine_code(kernel)
+        parallel = found.options.parallel
+        loaded = LoadedKernel(kernel.name, code, kernel.buffers, kernel.sizes, parallel)
+        return timed(kernel.name, loaded)
+
+    operations = {name: timed(name, op) for name, op in library_operations().items()}
+    for k, call in enumerate(found.captured.hosts):
+        operations[f"host{k}"] = timed(call.name, call)
+    program = runtime.load(source, operations, found.options.parallel, launcher)
+    best: dict[str, float] = {}
+    for _ in range(ROUNDS):
+        spent.clear()
+        program(*[np.array(a, order="K") for a in arrays], list(sizes))
+        for name, seconds in spent.items():
+            best[name] = min(seconds, best.get(name, seconds))
+    return best
+
+
+def _copying(count: int) -> float:
+    """Bytes a second that a plain copy moves, which reads and writes `count` together."""
+    source = np.ones(max(count // 2, 1), np.uint8)
+    target = np.empty_like(source)
+    best = float("inf")
+    for _ in range(ROUNDS):
+        start = time.perf_counter()
+        np.copyto(target, source)
+        best = min(best, time.perf_counter() - start)
+    return count / best
+
+
+def _steps(
+    staged: Staged, hints: dict[str, int], hosts: Sequence[HostCall]
+) -> list[dict[str, Any]]:
+    steps: list[dict[str, Any]] = []
+    for step in staged.plan.steps:
+        if isinstance(step, Group):
+            steps.append(_kernel(staged, step, hints))
+        elif step.op is HOST:
+            call = hosts[step.attrs["call"]]
+            made = {"kind": "Python", "name": call.name, "where": step.where}
+            steps.append(made | {"reason": call.reason})
+        elif step.op is not HOST_RESULT:
+            made = {"kind": "NumPy", "name": step.op.name, "where": step.where}
+            steps.append(made | {"spec": str(step.spec)})
+    return steps
+
+
+def _kernel(staged: Staged, group: Group, hints: dict[str, int]) -> dict[str, Any]:
+    lowered = staged.kernels[group]
+    by_line: dict[str, list[str]] = {}
+    for node in group.place:
+        by_line.setdefault(node.where, []).append(node.op.name)
+    flops = sum(m.op.loop.flops if m.op.loop else 1 for m in group.inside)
+    return {
+        "kind": "kernel",
+        "name": lowered.kernel.name,
+        "where": next(iter(by_line), "?"),
+        "domain": [str(d) for d in group.domain],
+        "reduced": sorted(group.reduced | group.nested),
+        "bytes": sum(_bytes(n, hints) for n in lowered.buffers),
+        "flops": flops * evaluate(product(group.domain), hints),
+        "operations": by_line,
+    }
+
+
+# as text
+
+
+def _title(details: dict[str, Any]) -> str:
+    return (
+        f"{details['name']}: static graph of {details['operations']} operations, "
+        f"target {details['target']}"
+    )
+
+
+def _notes(details: dict[str, Any]) -> list[str]:
+    notes = []
+    if details["calls"] is not None:
+        notes.append(f"the steps of a call are made {details['calls']}")
+    if "threads" in details:
+        notes.append(f"measured with {details['threads']} threads")
+    return notes + [f"valid while {guard}" for guard in details["guards"]]
+
+
+def _lines(details: dict[str, Any]) -> list[str]:
+    lines = [_title(details), *[f"  {note}" for note in _notes(details)]]
+    for step in details["steps"]:
+        took = f", {_time(step)}" if "seconds" in step else ""
+        match step["kind"]:
+            case "kernel":
+                lines.append(f"  kernel   {step['name']}  over {_size(step)}{took}")
+                lines += [f"             {text}" for text in _operations(step)]
+            case "NumPy":
+                lines.append(f"  NumPy    {step['name']}  {step['spec']}  ({step['where']}){took}")
+            case _:
+                named = f"{step['name']}  ({step['where']}): {step['reason']}"
+                lines.append(f"  Python   {named}{took}")
+    for refusal in details["not_fused"]:
         lines.append(
-            f"  kernel   {kernel.name}  over [{', '.join(map(str, step.domain))}]{rows}, "
-            f"{_readable(moved)} moved"
+            f"  not fused: {refusal['producer']} into {refusal['consumer']}: {refusal['reason']}"
         )
-        for where, ops in _by_line(step).items():
-            lines.append(f"             {where}: {', '.join(ops)}")
+    if "kept_for_gradient" in details:
+        lines.append(f"  kept for the gradient: {details['kept_for_gradient']} arrays")
     return lines
 
 
-def _by_line(group: Group) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for node in group.place:
-        found.setdefault(node.where, []).append(node.op.name)
-    return found
+def _size(step: dict[str, Any]) -> str:
+    if step["kind"] != "kernel":
+        return ""
+    rows = f", reduces axes {step['reduced']}" if step["reduced"] else ""
+    return f"[{', '.join(step['domain'])}]{rows}, {_readable(step['bytes'], 'B')} moved"
+
+
+def _time(step: dict[str, Any]) -> str:
+    if "seconds" not in step:
+        return ""
+    text = f"{step['seconds'] * 1e6:.4g} us"
+    if "bandwidth" in step:
+        rate = _readable(step["flops"] / step["seconds"], "FLOP/s")
+        text += f" ({step['bandwidth']:.0%} of a copy's bandwidth, {rate})"
+    return text
+
+
+def _operations(step: dict[str, Any]) -> list[str]:
+    return [f"{line}: {', '.join(names)}" for line, names in step.get("operations", {}).items()]
 
 
 def _bytes(node: Node, hints: dict[str, int]) -> int:
@@ -75,10 +253,9 @@ def _bytes(node: Node, hints: dict[str, int]) -> int:
     return evaluate(elements, hints) * node.spec.dtype.itemsize
 
 
-def _readable(count: int) -> str:
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":
-            return f"{size:.3g} {unit}"
-        size /= 1000
+def _readable(count: float, unit: str) -> str:
+    for prefix in ("", "k", "M", "G"):
+        if count < 1000 or prefix == "G":
+            return f"{count:.3g} {prefix}{unit}"
+        count /= 1000
     raise AssertionError
