@@ -5,6 +5,7 @@ graph -> simplify -> partition -> lower each group -> print -> driver
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from jitgraph_codegen.cpu_printer import print_kernel
-from jitgraph_codegen.native import Make, NativeProgram, Run, Step
+from jitgraph_codegen.native import Drop, Make, NativeProgram, Run, Step
 from jitgraph_codegen.program import ProgramSource
 from jitgraph_codegen.source import KernelSource
 
@@ -93,6 +94,7 @@ class _Builder:
             else:
                 self._kernel(step, self.staged.kernels[step])
         self._return()
+        self._let_go()
         parameters = ", ".join([*[f"a{k}" for k in range(len(self.graph.inputs))], "sizes"])
         head = [f"def program({parameters}):"]
         if self.sizes:
@@ -113,6 +115,26 @@ class _Builder:
             tuple(self.parameters[i] for i, _ in self.graph.writes),
             tuple(self.names[o] for o in outputs),
         )
+
+    def _let_go(self) -> None:
+        """Delete arrays after their last use, those of large programs as well as views of them."""
+        last: dict[str, int] = {}
+        for k, line in enumerate(self.lines):
+            for name in re.findall(r"\bt\d+\b", line):
+                last[name] = k
+        gone: dict[int, list[str]] = {}
+        for name, k in last.items():
+            if k < len(self.lines) - 1:
+                gone.setdefault(k, []).append(name)
+        lines = []
+        for k, line in enumerate(self.lines):
+            lines.append(line)
+            if k in gone:
+                lines.append(f"{INDENT}del {', '.join(gone[k])}")
+        self.lines = lines
+        if self.native is not None:
+            returned = {self.names[o] for o in self.graph.outputs if o in self.names}
+            self.native = _with_drops(self.native, returned)
 
     def _emit(self, line: str) -> None:
         self.lines.append(INDENT + line)
@@ -276,6 +298,17 @@ class _Builder:
             else:
                 values.append(self._array(node))
         self._emit(f"return {_tuple(values)}")
+
+
+def _with_drops(steps: list[Step], returned: set[str]) -> list[Step]:
+    """The steps, each made array let go after the last kernel that reads it."""
+    made = {s.name for s in steps if isinstance(s, Make)} - returned
+    last = {name: k for k, s in enumerate(steps) if isinstance(s, Run) for name in s.buffers}
+    found: list[Step] = []
+    for k, step in enumerate(steps):
+        found.append(step)
+        found += [Drop(name) for name, at in last.items() if at == k and name in made]
+    return found
 
 
 def _work(group: Group, buffers: int) -> int:

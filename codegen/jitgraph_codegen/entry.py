@@ -24,6 +24,7 @@ from llvmlite import ir
 
 from .native import (
     ArrayParam,
+    Drop,
     FloatParam,
     IntParam,
     Make,
@@ -33,6 +34,7 @@ from .native import (
     Run,
     SameParam,
     Signature,
+    Step,
 )
 from .recycling import SMALLEST
 from .threads import PARALLEL_WORK
@@ -75,8 +77,11 @@ class _Stub:
         if program.by_python:
             self._call_driver()
         else:
-            made = [self._step(step) for step in program.steps]
-            self._return([name for name in made if name is not None])
+            for step in program.steps:
+                self._step(step)
+            dropped = {s.dropped for s in program.steps if isinstance(s, Drop)}
+            made = [s.name for s in program.steps if isinstance(s, Make)]
+            self._return([name for name in made if name not in dropped])
         self.builder.position_at_end(self.missed)
         following = self._pointer(self._load(self.symbol("next_stub"), 0, I64), ENTRY)
         self.builder.ret(self.builder.call(following, self.function.args, tail=True))
@@ -166,7 +171,11 @@ class _Stub:
         """Division by a size that is zero raises, in Python."""
         texts = [*self.program.guards]
         for step in self.program.steps:
-            texts += step.shape if isinstance(step, Make) else (*step.sizes, step.extent, step.work)
+            match step:
+                case Make():
+                    texts += step.shape
+                case Run():
+                    texts += (*step.sizes, step.extent, step.work)
         for tree in {ast.unparse(n.right) for t in texts for n in ast.walk(ast.parse(t))
                      if isinstance(n, ast.BinOp) and isinstance(n.op, ast.FloorDiv)
                      and not isinstance(n.right, ast.Constant)}:  # fmt: skip
@@ -284,14 +293,16 @@ class _Stub:
             self.builder.store(value, self._pointer(place, I64))
         return address
 
-    def _step(self, step: Make | Run) -> str | None:
+    def _step(self, step: Step) -> None:
         if isinstance(step, Make):
             self._make(step)
-            return step.name
+            return
+        if isinstance(step, Drop):
+            self._call("Py_DecRef", ir.VoidType(), self.objects[step.dropped])
+            return
         buffers = self._array_of([self.data[name] for name in step.buffers])
         sizes = self._array_of([self.expression(text) for text in step.sizes])
         self._run(step, buffers, sizes)
-        return None
 
     def _run(self, step: Run, buffers: ir.Value, sizes: ir.Value) -> None:
         """The kernel, by several threads and without the interpreter's lock where that pays."""

@@ -1,7 +1,7 @@
 """A program whose every step is machine code, as data: what the entry stub is made of.
 
     param  ::= array of a dtype, layout and fixed sizes | Python float | Python int, a size
-    step   ::= an array to make, empty or of zeros | a kernel to run
+    step   ::= an array to make, empty or of zeros | a kernel to run | an array to let go
     value  ::= name of a parameter or of an array made
 
 Sizes are texts over the names of sizes, as the driver prints them: "s0*s1", "(s0 + 1)//2".
@@ -35,7 +35,14 @@ class Run:
     work: str
 
 
-Step = Make | Run
+@dataclass(frozen=True)
+class Drop:
+    """An array that nothing needs any more, so that its memory serves the next one."""
+
+    dropped: str
+
+
+Step = Make | Run | Drop
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,16 @@ class NativeProgram:
 
     @staticmethod
     def from_json(fields: dict[str, Any]) -> NativeProgram:
-        steps = [
-            (Run if "kernel" in s else Make)(**{k: _tuple(v) for k, v in s.items()})
-            for s in fields["steps"]
-        ]
+        steps = [_step({k: _tuple(v) for k, v in s.items()}) for s in fields["steps"]]
         return NativeProgram(
             tuple(fields["guards"]), tuple(steps), tuple(fields["written"]),
             tuple(fields["returned"]),
         )  # fmt: skip
+
+
+def _step(fields: dict[str, Any]) -> Step:
+    kind = Run if "kernel" in fields else Drop if "dropped" in fields else Make
+    return kind(**fields)
 
 
 def _tuple(value: Any) -> Any:

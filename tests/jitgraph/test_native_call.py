@@ -259,3 +259,24 @@ def test_objects_are_told_apart_by_identity() -> None:
     for _ in range(4):
         for model in models:
             same(compiled(np.ones(2), model), np.full(2, model.scale))
+
+
+def test_arrays_in_between_are_let_go_after_their_last_use(rng) -> None:
+    """By the driver that Python runs, and by the stub; their memory serves the next ones."""
+
+    @jitgraph.compile(strict=True)
+    def by_python(x):
+        y = x @ x
+        return np.exp(y.sum(axis=0)) @ x
+
+    @jitgraph.compile(strict=True)
+    def in_machine_code(x):
+        total = (2 * x).sum(axis=0)
+        return (x - total).sum(axis=1)
+
+    x = rng.standard_normal((300, 300)) / 100
+    for compiled in (by_python, in_machine_code):
+        assert "del t0" in compiled.source(x)
+        for _ in range(5):
+            np.testing.assert_allclose(compiled(x), compiled._function(x), rtol=1e-10)
+    assert "in machine code" in in_machine_code.explain(x)

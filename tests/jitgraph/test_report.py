@@ -1,0 +1,53 @@
+"""What `explain` and `profile` say, as text, as data and in a notebook."""
+
+import numpy as np
+import pytest
+
+import jitgraph
+
+
+@jitgraph.compile
+def normalise(x):
+    y = np.exp(x - x.max(axis=1, keepdims=True))
+    return np.sort(y / y.sum(axis=1, keepdims=True), axis=1)
+
+
+def test_the_text_has_its_facts_as_a_dict(rng) -> None:
+    x = rng.standard_normal((30, 40))
+    told = normalise.explain(x)
+    assert told.details["name"] == "normalise" and told.details["target"] == "cpu"
+    kernel, sort = told.details["steps"]
+    assert kernel["kind"] == "kernel" and kernel["domain"] == ["s0", "s1"]
+    assert kernel["reduced"] == [1] and kernel["bytes"] == 2 * x.nbytes
+    assert [len(names) for names in kernel["operations"].values()] == [3, 2]
+    assert sort["kind"] == "Python" and sort["name"] in told
+    assert "seconds" not in kernel
+
+
+def test_profile_measures_each_step(rng) -> None:
+    x = rng.standard_normal((300, 400))
+    told = normalise.profile(x)
+    for step in told.details["steps"]:
+        assert step["seconds"] > 0
+    assert told.details["steps"][0]["bandwidth"] > 0
+    assert "of a copy's bandwidth" in told and "FLOP/s" in told
+
+
+def test_profile_leaves_arguments_alone() -> None:
+    @jitgraph.compile
+    def grow(x):
+        x += 1
+
+    x = np.zeros(10)
+    grow.profile(x)
+    assert not x.any()
+
+
+def test_profile_needs_a_graph() -> None:
+    with pytest.raises(jitgraph.CaptureError, match="branch"):
+        jitgraph.compile(lambda x: 1 if x.sum() > 0 else 2).profile(np.ones(3))
+
+
+def test_notebooks_show_a_table(rng) -> None:
+    page = normalise.profile(rng.standard_normal((30, 40)))._repr_html_()
+    assert page.count("<tr>") == 3 and "<td>kernel</td>" in page and "us" in page
