@@ -9,6 +9,7 @@ import numpy as np
 from .graph import CONSTANT, INPUT, Graph, Node, constant, pruned
 from .ops import Kind, views
 from .ops import elementwise as ew
+from .ops.library import MATMUL
 from .ops.scans import LAST
 from .spec import Spec, spec_of
 from .symbolic import Shape, sub
@@ -136,7 +137,7 @@ def _literal(value: Any) -> Any:
 
 
 def _simplified(node: Node) -> Node:
-    for rule in (_fold, _identity, _double, _view, _end_of_scan):
+    for rule in (_fold, _identity, _double, _view, _end_of_scan, _thin_product):
         found = rule(node)
         if found is not None:
             return found
@@ -239,6 +240,19 @@ def _end_of_scan(node: Node) -> Node | None:
     if node.attrs["slices"] != tuple(wanted):
         return None
     return Node(LAST, (scan,), {"axis": (axis,), "keepdims": True}, node.spec, node.where)
+
+
+def _thin_product(node: Node) -> Node | None:
+    """A product of matrices over an inner size of one: each element is a single product."""
+    if node.op is not MATMUL:
+        return None
+    x, y = node.inputs
+    one = isinstance(x.spec.shape[-1], int) and x.spec.shape[-1] == 1
+    if not one or x.spec.ndim < 2 or y.spec.ndim < 2 or x.spec.dtype != y.spec.dtype:
+        return None
+    if node.spec.dtype.kind not in "fiu":
+        return None
+    return Node(ew.MULTIPLY, (x, y), {}, node.spec, node.where)
 
 
 def _unit_axes_only(node: Node, x: Node) -> Node | None:

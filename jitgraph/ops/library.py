@@ -57,7 +57,17 @@ def _matmul_gradient_y(g: Any, out: Any, x: Any, y: Any) -> Any:
     return SQUEEZE(grad, axes=(grad.ndim - 1,)) if y.ndim == 1 else grad
 
 
-MATMUL = opaque("matmul", np.matmul, _matmul_spec, (_matmul_gradient_x, _matmul_gradient_y))
+def _matmul(x: Any, y: Any) -> Any:
+    """A stack of matrices by one matrix is a single product of what lies in the stack's rows, where
+    NumPy makes one product for each.
+    """
+    x, y = np.asarray(x), np.asarray(y)
+    if y.ndim != 2 or x.ndim < 3 or x.dtype.kind not in "fc" or x.dtype != y.dtype:
+        return np.matmul(x, y)
+    return np.matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[-1])
+
+
+MATMUL = opaque("matmul", _matmul, _matmul_spec, (_matmul_gradient_x, _matmul_gradient_y))
 
 
 # concatenate

@@ -371,3 +371,20 @@ def test_swapped_and_unaligned_arguments() -> None:
     f = jitgraph.compile(lambda x: x * 2, strict=True)
     assert_same(f(swapped), np.arange(5, dtype="f4") * 2)
     assert_same(f(unaligned), np.arange(5, dtype="f4") * 2)
+
+
+def test_products_over_an_inner_size_of_one_are_elementwise(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((5, 4, 1)), rng.standard_normal((1, 3))
+    check(lambda x, y: (x @ y, x[0] @ y, x @ y[None], np.exp(x @ y)), x, y)
+    assert "matmul" not in str(jitgraph.compile(lambda x, y: x @ y).graph(x, y))
+    check(lambda x, y: (x @ y, y @ x), np.arange(3)[:, None], np.arange(4)[None, :3])
+
+
+def test_stacks_by_one_matrix(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((6, 5, 4, 3)), rng.standard_normal((3, 7))
+    check(
+        lambda x, y: (x @ y, x[:, ::2, 1:] @ y, x[:0] @ y, x.transpose(1, 0, 2, 3) @ y),
+        x,
+        y,
+        ulps=64,
+    )

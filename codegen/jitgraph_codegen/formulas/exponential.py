@@ -8,6 +8,8 @@ from collections.abc import Callable
 from ..ir_values import DOUBLE, LOG_SERIES, SINGLE, THIRD, Value, pattern
 from .pairs import fast_two_sum, remainder, two_product, two_sum
 
+LOG_2_ERROR = 2.3190468138462996e-17  # log(2) - math.log(2)
+
 
 def nearest(x: Value) -> tuple[Value, Value]:
     """The integer next to a moderate number, as a number and as an integer."""
@@ -69,8 +71,12 @@ def exp2(x: Value) -> Value:
     x = x.clamp(-limit, limit)
     k, n = nearest(x)
     first, second = powers_of_two(n)
-    r = (x - k) * math.log(2)
-    return ((_exp_rest(r) + r) + 1.0) * first * second
+    if x.real is SINGLE:
+        r, error = (x - k) * math.log(2), None
+    else:
+        r, error = two_product(x - k, x.constant(math.log(2)))
+        error = error + (x - k) * LOG_2_ERROR
+    return ((_exp_rest(r, error) + r) + 1.0) * first * second
 
 
 def expm1_pair(x: Value) -> tuple[Value, Value]:
