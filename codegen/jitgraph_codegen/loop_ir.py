@@ -216,9 +216,9 @@ class _Verifier:
                     self.limits(start, stop, scope)
                     self.block(inner, scope | {index: INDEX, "hi": INDEX})
                 case Scratch(buffer):
-                    if buffer.name in self.buffers or any(isinstance(d, str) for d in buffer.shape):
+                    known = self.buffers.setdefault(buffer.name, buffer)
+                    if known != buffer or any(isinstance(d, str) for d in buffer.shape):
                         self.fail(f"{buffer.name} is no scratch memory")
-                    self.buffers[buffer.name] = buffer
                 case For(index, extent, inner, start, stop):
                     self.extent(extent)
                     self.limits(start, stop, scope)

@@ -134,6 +134,7 @@ def test_nested_reductions_are_not_made_twice() -> None:
         lambda x: x.T * 2,
         lambda x: np.exp(x[None].transpose(2, 0, 1)),
         lambda x: x[:3].T + x[-1, 0],
+        lambda x: np.sin(x.T) + np.arange(x.shape[0]),
         lambda x: x @ x.T + (x @ x.T).T * np.arange(x.shape[0]),
     ],
 )
