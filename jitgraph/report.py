@@ -16,8 +16,8 @@ from jitgraph_codegen.source import KernelSource
 
 from .build import Staged, stage
 from .capture import HostCall
-from .fuse import Group
-from .graph import Node
+from .fuse import WRITES, Group, external_inputs, memory_of
+from .graph import Graph, Node
 from .ops.host import HOST, HOST_RESULT
 from .program import Specialisation, library_operations
 from .symbolic import Dim, evaluate, product
@@ -28,7 +28,8 @@ ROUNDS = 7  # of a measurement, of which the best counts
 class Explanation(str):
     """A text with its facts as data.
 
-    details: `name`, `operations`, `target`, `calls`, `guards`, `steps`, `not_fused`; a step has
+    details: `name`, `operations`, `target`, `calls`, `guards`, `peak_bytes` (of arrays that a call
+    makes and that live at the same time, results among them), `steps`, `not_fused`; a step has
     `kind` ("kernel", "NumPy" or "Python"), `name`, `where`, and, for a kernel, `domain`, `reduced`,
     `bytes`, `flops`, `operations` by line, and where it was measured `seconds` and `bandwidth`.
     """
@@ -69,6 +70,7 @@ def explain(found: Specialisation) -> Explanation:
         "target": found.options.target,
         "calls": calls,
         "guards": [str(guard) for guard in graph.guards],
+        "peak_bytes": _peak(staged, graph, found.captured.env.hints),
         "steps": _steps(staged, found.captured.env.hints, found.captured.hosts),
         "not_fused": [
             {
@@ -168,6 +170,37 @@ def _steps(
     return steps
 
 
+def _peak(staged: Staged, graph: Graph, hints: dict[str, int]) -> int:
+    """The most bytes of arrays alive at a time, from the steps that make them to their last use."""
+    made: dict[Node, int] = {}
+    last: dict[Node, int] = {}
+    for k, step in enumerate(staged.plan.steps):
+        inside = isinstance(step, Group)
+        own = step.outputs if isinstance(step, Group) else [step]
+        read = external_inputs(step) if isinstance(step, Group) else step.inputs
+        for node in own:
+            in_place = node.op in WRITES and node not in staged.plan.copied
+            if node.op.fresh and not in_place and (inside or node.op is not HOST):
+                made[node] = k
+        for node in (*own, *read):
+            last[_owner(node, staged)] = k
+    for node in graph.outputs:
+        last[_owner(node, staged)] = len(staged.plan.steps)
+    alive = [0] * (len(staged.plan.steps) + 1)
+    for node, start in made.items():
+        for k in range(start, last.get(node, start) + 1):
+            alive[k] += _bytes(node, hints)
+    return max(alive)
+
+
+def _owner(node: Node, staged: Staged) -> Node:
+    """The array whose memory a value lies in."""
+    node = memory_of(node)
+    while node.op in WRITES and node not in staged.plan.copied:
+        node = memory_of(node.inputs[0])
+    return node
+
+
 def _kernel(staged: Staged, group: Group, hints: dict[str, int]) -> dict[str, Any]:
     lowered = staged.kernels[group]
     by_line: dict[str, list[str]] = {}
@@ -202,6 +235,8 @@ def _notes(details: dict[str, Any]) -> list[str]:
         notes.append(f"the steps of a call are made {details['calls']}")
     if "threads" in details:
         notes.append(f"measured with {details['threads']} threads")
+    if details["peak_bytes"]:
+        notes.append(f"at most {_readable(details['peak_bytes'], 'B')} of arrays at a time")
     return notes + [f"valid while {guard}" for guard in details["guards"]]
 
 

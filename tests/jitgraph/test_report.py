@@ -24,6 +24,28 @@ def test_the_text_has_its_facts_as_a_dict(rng) -> None:
     assert "seconds" not in kernel
 
 
+def shifted(x):
+    y = np.zeros_like(x)
+    y[1:] = x[:-1]
+    return y
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays"),
+    [
+        (lambda x: x + 1, 1),
+        (lambda x: ((x @ x) @ x) @ x, 2),  # the first product is let go before the third
+        (lambda x: x.__iadd__(1), 0),
+        (shifted, 1),
+    ],
+)
+def test_the_most_memory_that_a_call_takes(function, arrays: int) -> None:
+    x = np.ones((100, 100))
+    told = jitgraph.compile(function, strict=True).explain(x)
+    assert told.details["peak_bytes"] == arrays * x.nbytes
+    assert ("of arrays at a time" in told) == (arrays > 0)
+
+
 def test_profile_measures_each_step(rng) -> None:
     x = rng.standard_normal((300, 400))
     told = normalise.profile(x)
