@@ -62,7 +62,7 @@ _CALLED = {
 RESERVED = (
     frozenset(LOOP_NAMES)
     | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
-    | {"sin_moderate", "cos_moderate", "tan_moderate", LARGE}
+    | {"one_plus_tanh", "sin_moderate", "cos_moderate", "tan_moderate", LARGE}
     | {"block", "block_end", "tile", "column", "scratch"}
     | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
 ) - {"x", "y", "z"}
@@ -599,6 +599,11 @@ class _Lowering:
         if node.op is ew.CAST:
             ((source, at),) = reads(node, index)
             return self._let(_cast(self.value(source, at), result.name), index)
+        tanh = self._tanh_that_one_is_added_to(node)
+        if tanh is not None:
+            ((source, at),) = reads(tanh, index)
+            value = _cast(self.value(source, at), result.name)
+            return self._let(ir.Apply("one_plus_tanh(x)", (value,), result.name), index)
         args = [
             _cast(self.value(source, at), dtype.name)
             for (source, at), dtype in zip(reads(node, index), dtypes, strict=True)
@@ -610,6 +615,19 @@ class _Lowering:
         template = self._template(node, dtypes, args)
         used = tuple(args[: 1 + max(("xyz".find(c) for c in _letters(template)), default=-1)])
         return self._let(ir.Apply(template, used, result.name), index)
+
+    def _tanh_that_one_is_added_to(self, node: Node) -> Node | None:
+        """The tanh of `1 + tanh(x)`, if nothing else reads it."""
+        if node.op is not ew.ADD or self.precise or not self.on_cpu:
+            return None
+        ones = [i for i in node.inputs if i.op is CONSTANT and i.attrs["value"] == 1]
+        found = [i for i in node.inputs if i.op is ew.TANH and i in self.inside]
+        if len(ones) != 1 or len(found) != 1 or found[0].spec != node.spec:
+            return None
+        readers = sum(found[0] in m.inputs for m in self.inside)
+        if readers > 1 or found[0] in self.group.outputs or node.spec.dtype.name not in MODERATE:
+            return None
+        return found[0]
 
     def _scanned(self, node: Node, index: Index) -> ir.Expr:
         """The accumulator of a pass over a row, which at each step is the element of the scan."""

@@ -87,6 +87,7 @@ arctan2 = _elementary("arctan2", np.arctan2, inverse_trigonometric.arctan2, arit
 sinh = _elementary("sinh", np.sinh, hyperbolic.sinh)
 cosh = _elementary("cosh", np.cosh, hyperbolic.cosh)
 tanh = _elementary("tanh", np.tanh, hyperbolic.tanh)
+one_plus_tanh = _elementary("one_plus_tanh", lambda x: 1 + np.tanh(x), hyperbolic.one_plus_tanh)
 arcsinh = _elementary("arcsinh", np.arcsinh, hyperbolic.arcsinh)
 arccosh = _elementary("arccosh", np.arccosh, hyperbolic.arccosh)
 arctanh = _elementary("arctanh", np.arctanh, hyperbolic.arctanh)

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 from numba import njit
-from jitgraph_codegen.loop_math import assume, tanh
+from jitgraph_codegen.loop_math import assume, one_plus_tanh
 
 float32 = np.float32
 
@@ -16,8 +16,7 @@ def gelu_0(x, b, out, n1, lo, hi):
         assume(i >= 0)
         for j in range(n1):
             t2 = x[i, j] + b[j]
-            t9 = float32(1.0) + tanh(float32(0.79788456) * (t2 + float32(0.044715) * (t2 * t2 * t2)))
-            out[i, j] = float32(0.5) * t2 * t9
+            out[i, j] = float32(0.5) * t2 * one_plus_tanh(float32(0.79788456) * (t2 + float32(0.044715) * (t2 * t2 * t2)))
 
 
 def program(a0, a1, sizes):

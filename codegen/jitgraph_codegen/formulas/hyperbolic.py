@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..ir_values import SINGLE, Value
+from ..ir_values import DOUBLE, SINGLE, Value
 from .exponential import (
     exp_pair,
     expm1_pair,
@@ -12,9 +12,12 @@ from .exponential import (
     nearest,
     power_of_two,
     powers_of_two,
+    reduce_exp,
+    sigmoid,
 )
 from .pairs import fast_two_sum, quotient_pair, remainder, two_product, two_sum
 
+LOWEST = -87.0  # of what exp in single precision is a normal number for
 LARGE = 2.0**28  # sqrt(x**2 + 1) is x from here on
 
 
@@ -44,6 +47,15 @@ def _tanh_of_single(x: Value) -> Value:
     quotient = t / d
     found = quotient + (quotient * lost) * (0.5 * quotient - 0.5)
     return found.constant(1.0).where(found > 1.0, found).with_sign_of(x)
+
+
+def one_plus_tanh(x: Value) -> Value:
+    """2 * e / (e + 1) for e = exp(2 * x), which loses no digits where tanh(x) is near -1."""
+    if x.real is DOUBLE:
+        return 2.0 * sigmoid(2.0 * x)
+    n, r, _ = reduce_exp((2.0 * x).clamp(LOWEST, 2 * SINGLE.tanh_limit))
+    e = (r * r * r.polynomial(SINGLE.exp) + r + 1.0) * power_of_two(n)
+    return x.constant(0.0).where(2.0 * x < LOWEST, (e + e) / (e + 1.0))
 
 
 def _halves_of_exp(a: Value) -> tuple[Value, Value, Value]:
