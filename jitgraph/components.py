@@ -18,7 +18,7 @@ from .graph import Graph, Node, constant, pruned
 from .ops import Kind, Op, reductions, views
 from .ops import elementwise as ew
 from .spec import Spec
-from .symbolic import Dim, ShapeEnv, product
+from .symbolic import Dim, ShapeEnv, is_known_before, product
 
 MOST_COMPONENTS = 8
 LEAST_ELEMENTS = 4096  # of the array whose last axis is short, for the trouble to be worth it
@@ -32,13 +32,17 @@ _COMBINED = {
 
 
 def short_axes(nodes: list[Node], env: ShapeEnv) -> list[Dim]:
-    """Sizes of few components, for what is being captured, that had better be compiled in."""
+    """Sizes of few components, for what is being captured, that had better be compiled in.
+
+    Those that only the running program knows stay open: it could not choose another program.
+    """
     return [
         source.spec.shape[-1]
         for node in nodes
         if _combines_components(node)
         for source in node.inputs
-        if 2 <= env.hint(source.spec.shape[-1]) <= MOST_COMPONENTS
+        if is_known_before(source.spec.shape[-1])
+        and 2 <= env.hint(source.spec.shape[-1]) <= MOST_COMPONENTS
         and env.hint(product(source.spec.shape)) >= LEAST_ELEMENTS
     ]
 

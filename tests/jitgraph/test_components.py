@@ -66,6 +66,19 @@ def test_another_number_of_components_is_captured_anew(rng) -> None:
     assert compiled.cache_info().captures == 3  # of 3, of 2, and of many
 
 
+def test_a_number_of_components_that_only_the_running_program_knows(rng) -> None:
+    @jitgraph.compile(strict=True)
+    def spread(x, labels):
+        apart = x[:, None, None] - x[None, :, None] * np.unique(labels)
+        return (apart * apart).sum(axis=2)
+
+    x = rng.standard_normal(60)
+    for count in (3, 4, 3):
+        labels = np.arange(60) % count
+        np.testing.assert_allclose(spread(x, labels), spread._function(x, labels), rtol=1e-12)
+    assert spread.cache_info().captures == 1
+
+
 def test_small_arrays_are_left_as_they_are(rng) -> None:
     compiled = jitgraph.compile(distances, strict=True)
     for k in (3, 4):
