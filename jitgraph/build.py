@@ -45,7 +45,7 @@ class Staged:
     """A graph's plan with the kernel of each group, for those who want to look at it."""
 
     plan: Plan
-    kernels: Mapping[Group, Lowered]
+    kernels: Mapping[Group, tuple[Lowered, ...]]
 
 
 def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
@@ -60,14 +60,14 @@ def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
             f"{producer.op.name} ({producer.where}) is not computed with {consumer.op.name} "
             f"({consumer.where}): {refusal.reason}",
         )
-    kernels: dict[Group, Lowered] = {}
+    kernels: dict[Group, tuple[Lowered, ...]] = {}
     for step in plan.steps:
         for made in [step] if isinstance(step, Node) else step.outputs:
             in_place = made.op in WRITES and made not in plan.copied
             known[made] = known[made.inputs[0]] if in_place else "C"
         if isinstance(step, Node):
             continue
-        name = f"{graph.name}_{len(kernels)}"
+        name = f"{graph.name}_{len(kernels)}"  # of the first one
         kernels[step] = lower(step, name, known, options.precise, on_cpu)
     return Staged(plan, kernels)
 
@@ -92,7 +92,7 @@ class _Builder:
             if isinstance(step, Node):
                 self._library_call(step)
             else:
-                self._kernel(step, self.staged.kernels[step])
+                self._kernels(step, self.staged.kernels[step])
         self._return()
         self._let_go()
         parameters = ", ".join([*[f"a{k}" for k in range(len(self.graph.inputs))], "sizes"])
@@ -242,24 +242,33 @@ class _Builder:
             self._emit(f'ensure({guard}, "{guard}")')
             self.waiting.remove(guard)
 
-    def _kernel(self, group: Group, lowered: Lowered) -> None:
+    def _kernels(self, group: Group, kernels: Sequence[Lowered]) -> None:
         for node in group.outputs:
             if node in group.sinks:
                 self._written(node)
-                continue
-            shape = _literal(node.spec.shape)
-            self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
-            if self.native is not None:
-                sizes_of = tuple(map(str, node.spec.shape))
-                made = Make(self.names[node], node.spec.dtype.name, sizes_of, False)
-                self.native.append(made)
+            else:
+                self._make(node)
+        for lowered in kernels:
+            for node in lowered.partials:
+                self._make(node)
+            self._kernel(group, lowered)
+
+    def _make(self, node: Node) -> None:
+        shape = _literal(node.spec.shape)
+        self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
+        if self.native is not None:
+            sizes_of = tuple(map(str, node.spec.shape))
+            made = Make(self.names[node], node.spec.dtype.name, sizes_of, False)
+            self.native.append(made)
+
+    def _kernel(self, group: Group, lowered: Lowered) -> None:
         arrays = _tuple([self._array(n) for n in lowered.buffers])
         kernel = lowered.kernel
         sizes = [str(lowered.sizes[s]) for s in kernel.sizes]
         for node, buffer in zip(lowered.buffers, kernel.buffers, strict=True):
             if buffer.layout == "A":
                 sizes += [f"{self._array(node)}.strides[{k}]" for k in range(len(buffer.shape))]
-        work = f"{_product_text(group.domain)}*{_work(group, len(kernel.buffers))}"
+        work = f"{_product_text(lowered.domain)}*{_work(group, len(kernel.buffers))}"
         if lowered.shares_columns:  # threads in each other's cache lines gain nothing
             work += f"*(({lowered.extent})//{WIDE})"
         self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {work})")

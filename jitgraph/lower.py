@@ -17,8 +17,6 @@ the number of reductions it has to wait for, one after the other:
 
 from __future__ import annotations
 
-import builtins
-import keyword
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,13 +26,12 @@ import numpy as np
 
 from jitgraph_codegen import loop_ir as ir
 from jitgraph_codegen.angles import MODERATE
+from jitgraph_codegen.blocks import BLOCK, blocked, flattened, inner_extents
 from jitgraph_codegen.passes import Interior, optimise, split
-from jitgraph_codegen.printing import DTYPES
 from jitgraph_codegen.tiling import TILE_WIDTH, tiled
 
 from .affine import Affine, Index, Wrap
 from .fuse import (
-    WRITES,
     Group,
     domain_of,
     external_inputs,
@@ -42,30 +39,18 @@ from .fuse import (
     reads,
     result_place,
 )
-from .graph import CONSTANT, INPUT, SIZE, Node
-from .ops import TABLE, Kind
+from .graph import CONSTANT, SIZE, Node
+from .naming import LOOP_NAMES, base_name, unique
+from .ops import Kind
 from .ops import elementwise as ew
 from .ops.elementwise import POLYNOMIAL
+from .ops.views import FULL
 from .schedule import write_index
+from .spec import Spec
 from .symbolic import Dim, add, floordiv, product, sub, surely_nonnegative
 
-LOOP_NAMES = "ijklpqruvw"
 LARGE = "large"  # the flag for angles that are not moderate
 _OF_ANGLES = (ew.SIN, ew.COS, ew.TAN)
-_CALLED = {
-    name
-    for op in TABLE.values()
-    if op.loop
-    for text in (op.loop.default, *op.loop.by_kind.values())
-    for name in re.findall(r"[A-Za-z_]\w*", text)
-}
-RESERVED = (
-    frozenset(LOOP_NAMES)
-    | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
-    | {"one_plus_tanh", "sin_moderate", "cos_moderate", "tan_moderate", LARGE}
-    | {"block", "block_end", "tile", "column", "scratch"}
-    | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
-) - {"x", "y", "z"}
 _COMBINED = {
     "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
     "any": "x | y", "all": "x & y",
@@ -84,13 +69,16 @@ class Lowered:
     sizes: Mapping[str, Dim]
     extent: Dim
     outputs: tuple[Node, ...]
+    domain: tuple[Dim, ...]  # what its loops run over
     shares_columns: bool = False  # whether threads share the columns that are added up
+    partials: tuple[Node, ...] = ()  # memory for what blocks of a whole array are reduced to
 
 
 def lower(
     group: Group, name: str, layouts: Mapping[Node, str], precise: bool, on_cpu: bool = True
-) -> Lowered:
-    """The loop nest of a group.
+) -> tuple[Lowered, ...]:
+    """The loop nest of a group; for a reduction of a whole array, the one over its blocks and the
+    one that takes their results together.
 
     layouts: "C" or "A" for each value in memory.
     precise: float32 sums in float64, powers as the library computes them.
@@ -107,7 +95,7 @@ def _takes_angle(node: Node) -> bool:
     return node.op in _OF_ANGLES and node.spec.dtype.name in MODERATE
 
 
-def _for_moderate_angles(quick: _Lowering, whole: _Lowering) -> Lowered:
+def _for_moderate_angles(quick: _Lowering, whole: _Lowering) -> tuple[Lowered, ...]:
     """The quick nest, and the other one after it if it met a large angle:
 
     large = False
@@ -117,9 +105,9 @@ def _for_moderate_angles(quick: _Lowering, whole: _Lowering) -> Lowered:
     if large:
         for i in range(lo, hi): out[i] = sin(x[i])
     """
-    first = quick.run()
+    first, *rest = quick.run()
     whole.counter = quick.counter
-    second = whole.run()
+    second, *_ = whole.run()
     large = ir.Var(LARGE, "bool")
     body = (
         ir.Accumulator(LARGE, "any", "bool"),
@@ -128,7 +116,7 @@ def _for_moderate_angles(quick: _Lowering, whole: _Lowering) -> Lowered:
     )
     kernel = replace(first.kernel, body=body)
     kernel.verify()
-    return replace(first, kernel=kernel)
+    return (replace(first, kernel=kernel), *rest)
 
 
 class _Lowering:
@@ -169,14 +157,14 @@ class _Lowering:
         taken: set[str] = set()
         for node in external_inputs(self.group):
             self.buffers[node] = self._buffer(
-                node, _unique(_base_name(node), taken), layouts.get(node, "C"), "in"
+                node, unique(base_name(node), taken), layouts.get(node, "C"), "in"
             )
         outputs = self.group.outputs
         for k, node in enumerate(outputs):
             if node in self.group.sinks:
                 self._declare_sink(node, layouts[node], taken)
                 continue
-            name = _unique("out" if len(outputs) == 1 else f"out{k}", taken)
+            name = unique("out" if len(outputs) == 1 else f"out{k}", taken)
             adds_up = self.along_rows and node.kind is Kind.REDUCE
             self.buffers[node] = self._buffer(node, name, "C", "inout" if adds_up else "out")
 
@@ -185,7 +173,7 @@ class _Lowering:
         one.
         """
         base = write.inputs[0]
-        name = self.buffers[base].name if base in self.buffers else _unique(_base_name(base), taken)
+        name = self.buffers[base].name if base in self.buffers else unique(base_name(base), taken)
         buffer = self._buffer(base, name, layout, "inout")
         if base in self.buffers:
             self.buffers[base] = buffer
@@ -212,7 +200,7 @@ class _Lowering:
 
     # the nest
 
-    def run(self) -> Lowered:
+    def run(self) -> tuple[Lowered, ...]:
         if self.along_rows:
             return self._run_along_rows()
         everyone = [m for m in self.group.place if m.kind is Kind.REDUCE]
@@ -239,7 +227,7 @@ class _Lowering:
         )
         return self._nest()
 
-    def _run_along_rows(self) -> Lowered:
+    def _run_along_rows(self) -> tuple[Lowered, ...]:
         """Reductions whose results are their own accumulators:
 
         for j in range(lo, hi): out[j] = 0.0
@@ -268,8 +256,8 @@ class _Lowering:
             *self._looped([k for k in order if k >= first], self.inner.body, shared),
         )
         body = self._looped(leading, [*self.row.body, *body], shared)
-        found = self._finished(body, self.group.domain[shared])
-        return replace(found, shares_columns=not leading)
+        (found,) = self._finished(body, self.group.domain[shared])
+        return (replace(found, shares_columns=not leading),)
 
     def _looped(self, axes: list[int], body: Sequence[ir.Stmt], shared: int) -> tuple[ir.Stmt, ...]:
         """Loops over axes, the first one outermost; the shared one runs over a part."""
@@ -438,11 +426,11 @@ class _Lowering:
         """Whether the open pass comes late enough for what a nested reduction takes in."""
         return self.level(node.inputs[0], self.group.place[node]) <= self.current_pass
 
-    def _nest(self) -> Lowered:
+    def _nest(self) -> tuple[Lowered, ...]:
         body = self._closed(self.row.body)
         outer = [k for k in self.group.outer if k in self.index_names]
         if not outer:
-            return self._finished(body, 1)
+            return self._in_blocks(body) or self._finished(body, 1)
         if self._crosses(outer):
             return self._finished(self._in_strips(outer, body), self.group.domain[outer[0]])
         return self._finished(self._looped(outer, body, outer[0]), self.group.domain[outer[0]])
@@ -478,27 +466,52 @@ class _Lowering:
         inner = ir.For(self.index_names[last], self.extent(length), tuple(body), start, stop)
         return (ir.For(strip.name, count, self._looped(others, [inner], others[0])),)
 
-    def _finished(self, body: tuple[ir.Stmt, ...], extent: Dim) -> Lowered:
+    def _finished(self, body: tuple[ir.Stmt, ...], extent: Dim) -> tuple[Lowered, ...]:
         body = split(body, self._interiors())
         last = self.extent(extent)  # may add a size, so it comes before the sizes are read
         buffers = tuple(dict.fromkeys(self.buffers.values()))
-        kernel = ir.Kernel(self.name, buffers, tuple(self.sizes), last, body)
+        return (self._lowered(ir.Kernel(self.name, buffers, tuple(self.sizes), last, body)),)
+
+    def _in_blocks(self, body: tuple[ir.Stmt, ...]) -> tuple[Lowered, ...] | None:
+        """The kernels of a reduction of a whole array that may be large; None for others."""
+        count = product(self.group.domain)
+        if not self.on_cpu or (isinstance(count, int) and count < 2 * BLOCK):
+            return None
+        buffers = tuple(dict.fromkeys(self.buffers.values()))
+        kernel = flattened(ir.Kernel(self.name, buffers, tuple(self.sizes), 1, body))
+        if kernel is None:
+            return None
+        loop = next(s for s in kernel.body if isinstance(s, ir.For))
+        across = product(self._size(e) for e in inner_extents(loop))
+        rows = floordiv(add(across, BLOCK - 1), across) if across != 1 else BLOCK
+        count = self._size(loop.extent)
+        blocks = floordiv(add(count, sub(rows, 1)), rows)
+        found = blocked(kernel, self.extent(rows), self.extent(blocks))
+        nodes: dict[ir.Buffer, Node] = {}
+        for buffer in found.partials:
+            spec = Spec((blocks,), np.dtype(buffer.dtype))
+            nodes[buffer] = Node(FULL, (), {}, spec)
+            self.buffers[nodes[buffer]] = buffer
+        parts, total = self._lowered(found.parts), self._lowered(found.total)
+        parts = replace(parts, partials=tuple(nodes.values()))
+        return parts, replace(total, domain=(blocks,))
+
+    def _lowered(self, kernel: ir.Kernel) -> Lowered:
         optimised = optimise(kernel)
         if not self.moderate:  # else once both nests are together
             kernel.verify()
             optimised.verify()
-        sizes = {name: self._size_value(name) for name in optimised.sizes}
-        final = (
-            optimised.extent
-            if isinstance(optimised.extent, int)
-            else self._size_value(optimised.extent)
-        )
+        sizes = {name: self._size(name) for name in optimised.sizes}
         holders = {b.name: n for n, b in self.buffers.items()}  # the last name is the newest
-        return Lowered(optimised, tuple(holders.values()), sizes, final, tuple(self.group.outputs))
+        nodes = tuple(holders[b.name] for b in optimised.buffers)
+        final = self._size(optimised.extent)
+        return Lowered(optimised, nodes, sizes, final, tuple(self.group.outputs), self.group.domain)
 
-    def _size_value(self, name: str) -> Dim:
+    def _size(self, extent: ir.Extent) -> Dim:
+        if isinstance(extent, int):
+            return extent
         return product(
-            int(part) if part.isdigit() else self.sizes[part] for part in name.split("x")
+            int(part) if part.isdigit() else self.sizes[part] for part in extent.split("x")
         )
 
     def _closed(self, stmts: list[ir.Stmt | _OpenLoop]) -> tuple[ir.Stmt, ...]:
@@ -798,27 +811,3 @@ def _constant(value: Any, dtype: str) -> ir.Const:
     if kind == "f":
         return ir.Const(float(plain), dtype)
     return ir.Const(bool(plain) if kind == "b" else int(plain), dtype)
-
-
-def _base_name(node: Node) -> str:
-    while node.op in WRITES:
-        node = node.inputs[0]
-    name = str(node.attrs["name"]) if node.op is INPUT else node.op.name
-    name = "".join(c if c.isalnum() else "_" for c in name)
-    unfit = not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED
-    numbered = name[:1] in "tn" and name[1:].isdigit()
-    return (
-        f"{name}_"
-        if name[:1].isalpha() and (unfit or numbered)
-        else name
-        if not unfit
-        else f"x{name}"
-    )
-
-
-def _unique(name: str, taken: set[str]) -> str:
-    found, k = name, 1
-    while found in taken:
-        found, k = f"{name}_{k}", k + 1
-    taken.add(found)
-    return found

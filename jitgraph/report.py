@@ -30,8 +30,9 @@ class Explanation(str):
 
     details: `name`, `operations`, `target`, `calls`, `guards`, `peak_bytes` (of arrays that a call
     makes and that live at the same time, results among them), `steps`, `not_fused`; a step has
-    `kind` ("kernel", "NumPy" or "Python"), `name`, `where`, and, for a kernel, `domain`, `reduced`,
-    `bytes`, `flops`, `operations` by line, and where it was measured `seconds` and `bandwidth`.
+    `kind` ("kernel", "NumPy" or "Python"), `name`, `where`, and, for a kernel, `kernels` (the names
+    of its parts), `domain`, `reduced`, `bytes`, `flops`, `operations` by line, and where it was
+    measured `seconds` and `bandwidth`.
     """
 
     details: dict[str, Any]
@@ -92,10 +93,10 @@ def profile(found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]) 
     details = explain(found).details
     seconds = _measured(found, arrays, sizes)
     for step in details["steps"]:
-        best = seconds.get(step["name"])
-        if best is None:
+        names = step.get("kernels", [step["name"]])
+        if not all(name in seconds for name in names):
             continue
-        step["seconds"] = best
+        best = step["seconds"] = sum(seconds[name] for name in names)
         if step["kind"] == "kernel":
             step["bandwidth"] = step["bytes"] / best / _copying(step["bytes"])
     details["threads"] = threads.get_num_threads()
@@ -202,18 +203,21 @@ def _owner(node: Node, staged: Staged) -> Node:
 
 
 def _kernel(staged: Staged, group: Group, hints: dict[str, int]) -> dict[str, Any]:
-    lowered = staged.kernels[group]
+    kernels = staged.kernels[group]
+    partial = {n for lowered in kernels for n in lowered.partials}
+    moved = {n for lowered in kernels for n in lowered.buffers} - partial
     by_line: dict[str, list[str]] = {}
     for node in group.place:
         by_line.setdefault(node.where, []).append(node.op.name)
     flops = sum(m.op.loop.flops if m.op.loop else 1 for m in group.inside)
     return {
         "kind": "kernel",
-        "name": lowered.kernel.name,
+        "name": kernels[0].kernel.name,
+        "kernels": [lowered.kernel.name for lowered in kernels],
         "where": next(iter(by_line), "?"),
         "domain": [str(d) for d in group.domain],
         "reduced": sorted(group.reduced | group.nested),
-        "bytes": sum(_bytes(n, hints) for n in lowered.buffers),
+        "bytes": sum(_bytes(n, hints) for n in moved),
         "flops": flops * evaluate(product(group.domain), hints),
         "operations": by_line,
     }

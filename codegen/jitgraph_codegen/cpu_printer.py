@@ -21,7 +21,20 @@ from __future__ import annotations
 import ast
 
 from . import printing as p
-from .loop_ir import Accumulate, Accumulator, For, If, Kernel, Let, Range, Scratch, Stmt, Store, Var
+from .loop_ir import (
+    Accumulate,
+    Accumulator,
+    Const,
+    For,
+    If,
+    Kernel,
+    Let,
+    Range,
+    Scratch,
+    Stmt,
+    Store,
+    Var,
+)
 from .source import Source
 
 MATH_MODULE = "jitgraph_codegen.loop_math"
@@ -76,8 +89,9 @@ def _statement(stmt: Stmt) -> list[ast.stmt]:
             high = p.extent(extent) if end is None else p.expression(end)
             bounds = [high] if first is None else [p.expression(first), high]
             inner = [s for b in body for s in _statement(b)]
-            if isinstance(first, Var):
-                above = ast.Compare(p.name(index), [ast.GtE()], [p.name(first.name)])
+            if first is not None and not isinstance(first, Const):
+                least = p.name(first.name) if isinstance(first, Var) else ast.Constant(0)
+                above = ast.Compare(p.name(index), [ast.GtE()], [least])
                 inner.insert(0, ast.Expr(p.call("assume", above)))
             return [p.loop(index, bounds, inner)]
         case Scratch(buffer):

@@ -11,7 +11,6 @@ from .loop_ir import (
     INDEX,
     Apply,
     Buffer,
-    Cast,
     Const,
     Expr,
     Extent,
@@ -276,12 +275,36 @@ def _product(a: Extent, b: Extent) -> tuple[Extent, str | None]:
     return name, name
 
 
+def without_unused(kernel: Kernel) -> Kernel:
+    """The kernel without scalars, buffers and sizes that nothing needs."""
+    body = kernel.body
+    while (kept := _without_unused_lets(body, variables(body))) != body:
+        body = kept
+    named = {e.buffer.name for top in expressions(body) for e in walk(top) if isinstance(e, Load)}
+    named |= {s.buffer.name for s in _stores(body)}
+    buffers = tuple(b for b in kernel.buffers if b.name in named)
+    return _without_unused_sizes(replace(kernel, buffers=buffers, body=body))
+
+
+def variables(body: tuple[Stmt, ...]) -> set[str]:
+    """Names of the scalars that statements read."""
+    return {e.name for top in expressions(body) for e in walk(top) if isinstance(e, Var)}
+
+
+def _without_unused_lets(body: tuple[Stmt, ...], used: set[str]) -> tuple[Stmt, ...]:
+    return tuple(
+        replace(s, body=_without_unused_lets(s.body, used)) if isinstance(s, (For, Range)) else s
+        for s in body
+        if not isinstance(s, Let) or s.name in used
+    )
+
+
 def _without_unused_sizes(kernel: Kernel) -> Kernel:
     used: set[Extent] = {kernel.extent}
     for buffer in kernel.buffers:
         used.update(buffer.shape)
     used.update(_extents(kernel.body))
-    used.update(e.name for top in expressions(kernel.body) for e in walk(top) if isinstance(e, Var))
+    used.update(variables(kernel.body))
     return replace(kernel, sizes=tuple(s for s in kernel.sizes if s in used))
 
 
@@ -291,11 +314,3 @@ def _extents(body: tuple[Stmt, ...]) -> Iterator[Extent]:
             yield stmt.extent
         if isinstance(stmt, (For, Range)):
             yield from _extents(stmt.body)
-
-
-def factors(size: str) -> tuple[str, ...]:
-    """The sizes whose product a collapsed size is."""
-    return tuple(size.split("x"))
-
-
-__all__ = ["Cast", "collapse", "factors", "inline_lets", "optimise", "walk"]

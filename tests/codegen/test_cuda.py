@@ -41,7 +41,7 @@ def test_kernels_compile_to_ptx_in_single_precision(function) -> None:
 
     args = (np.ones((6, 5), "f4"), np.ones(5, "f4"))[: 2 if function is gelu else 1]
     graph = jitgraph.compile(function, strict=True).graph(*args)
-    (lowered,) = stage(graph, {}, Options("cuda")).kernels.values()
+    ((lowered,),) = stage(graph, {}, Options("cuda")).kernels.values()
     text = ptx(lowered.kernel, (9, 0))
     assert ".target sm_90" in text and ".visible .entry" in text
     assert ".f64" not in text, "a literal or a size crept in as float64"

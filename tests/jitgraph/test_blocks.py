@@ -1,0 +1,96 @@
+"""Reductions of whole arrays, which are taken block by block: several blocks against NumPy."""
+
+import numpy as np
+import pytest
+
+import jitgraph
+from tests.support import check
+
+
+def total(x):
+    return x.sum()
+
+
+def norm(x):
+    return np.sqrt((x * x).sum())
+
+
+def product_of_signs(x):
+    return np.sign(x + 0.1).prod()
+
+
+def first_largest(x):
+    return np.argmax(x)
+
+
+def first_smallest_of_an_expression(x):
+    return np.argmin(np.abs(x - 0.25))
+
+
+def first_true(x):
+    return np.argmax(x > 2.5), np.any(x > 9.0), np.all(x < 9.0)
+
+
+def largest_and_where(x):
+    return x.max(), x.argmax(), x.min()
+
+
+def elements_and_their_sum(x):
+    y = 2 * x
+    return y, y.sum(keepdims=True)
+
+
+def angles(x):
+    return np.sin(100 * x).sum()
+
+
+def kept_axes(x):
+    return x.max(keepdims=True) - x.mean(keepdims=True)
+
+
+FUNCTIONS = [total, norm, product_of_signs, first_largest, first_smallest_of_an_expression,
+             first_true, largest_and_where, elements_and_their_sum, angles, kept_axes]  # fmt: skip
+SHAPES = [(7,), (16384,), (50001,), (3, 20000), (20000, 3), (30, 40, 50), (40000, 2)]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_whole_arrays(function, shape) -> None:
+    x = np.random.default_rng(0).standard_normal(shape)
+    for array in (x, np.asfortranarray(x)[..., ::-1]):
+        check(function, array, ulps=1e4, atol=1e-9)
+
+
+def test_the_first_nan_wins() -> None:
+    x = np.zeros(60000, np.float32)
+    x[[40000, 41000, 55000]] = np.nan
+    x[100] = 1.0
+    assert jitgraph.compile(first_largest)(x) == 40000
+    assert np.isnan(jitgraph.compile(total)(x))
+
+
+def test_ties_go_to_the_first() -> None:
+    x = np.zeros(60000, np.int32)
+    x[[20000, 20001, 55000]] = 3
+    assert jitgraph.compile(first_largest)(x) == 20000
+
+
+@pytest.mark.parametrize("function", [total, norm, angles], ids=lambda f: f.__name__)
+def test_a_sum_does_not_depend_on_the_number_of_threads(function) -> None:
+    x = np.random.default_rng(1).standard_normal(1 << 20).astype(np.float32)
+    compiled = jitgraph.compile(function)
+    before = jitgraph.get_num_threads()
+    try:
+        found = set()
+        for threads in (1, 2, 3):
+            jitgraph.set_num_threads(threads)
+            found |= {compiled(x).tobytes() for _ in range(3)}
+        assert len(found) == 1
+    finally:
+        jitgraph.set_num_threads(before)
+
+
+def test_blocks_make_the_errors_of_sums_small() -> None:
+    x = np.random.default_rng(2).random(1 << 22, dtype=np.float32)
+    exact = x.sum(dtype=np.float64)
+    assert abs(jitgraph.compile(total)(x) - exact) < 4 * abs(x.sum() - exact) + 1e-6 * exact
