@@ -266,8 +266,8 @@ class _Builder:
         kernel = lowered.kernel
         sizes = [str(lowered.sizes[s]) for s in kernel.sizes]
         for node, buffer in zip(lowered.buffers, kernel.buffers, strict=True):
-            if buffer.layout == "A":
-                sizes += [f"{self._array(node)}.strides[{k}]" for k in range(len(buffer.shape))]
+            strides = range(len(buffer.strides))
+            sizes += [f"{self._array(node)}.strides[{k}]" for k in strides]
         work = f"{_product_text(lowered.domain)}*{_work(group, len(kernel.buffers))}"
         if lowered.shares_columns:  # threads in each other's cache lines gain nothing
             work += f"*(({lowered.extent})//{WIDE})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .program import Specialisation
-from .signature import Arguments
+from .signature import Arguments, layout_of
 from .tensor import Tensor, is_recording
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def lifted_entries(captured: Captured) -> tuple[Any, ...]:
             type(value),
             array.dtype.char,
             array.ndim,
-            array.flags.c_contiguous,
+            layout_of(array),
             tuple((axis, d) for axis, d in enumerate(array.shape) if d < 2),
             isinstance(value, Tensor) and value.requires_grad and is_recording(),
         )

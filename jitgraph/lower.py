@@ -80,7 +80,7 @@ def lower(
     """The loop nest of a group; for a reduction of a whole array, the one over its blocks and the
     one that takes their results together.
 
-    layouts: "C" or "A" for each value in memory.
+    layouts: "C", "R" or "A" for each value in memory, as a buffer has it.
     precise: float32 sums in float64, powers as the library computes them.
     on_cpu: keep an expensive value of an earlier pass in an output's memory instead of computing it
     again, and split loops over wrapped indices.

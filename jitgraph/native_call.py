@@ -169,27 +169,25 @@ class _Builder:
             return SameParam(self.hold(held))
         if kind not in (ARRAY, NUMBER):
             return None
-        char, ndim, contiguous, small = rest
-        return self._array(char, ndim, contiguous, small, scalar=kind == NUMBER)
+        char, ndim, layout, small = rest
+        return self._array(char, ndim, layout, small, scalar=kind == NUMBER)
 
     def _name(self) -> str:
         self.arrays += 1
         return f"a{self.arrays - 1}"
 
-    def _array(
-        self, char: str, ndim: int, contiguous: bool, small: Any, scalar: bool
-    ) -> ArrayParam:
+    def _array(self, char: str, ndim: int, layout: str, small: Any, scalar: bool) -> ArrayParam:
         fixed = dict(small)
         sizes = tuple(fixed[k] if k in fixed else next(self.sizes) for k in range(ndim))
-        return ArrayParam(self._name(), np.dtype(char).name, sizes, contiguous, scalar)
+        return ArrayParam(self._name(), np.dtype(char).name, sizes, layout, scalar)
 
     def lifted(self) -> Iterator[Outer | None]:
         for value, entry in zip(self.found.captured.lifted, self.found.lifted_entries, strict=True):
             if not isinstance(entry, tuple) or entry[0] is not np.ndarray:
                 yield None
                 continue
-            _, char, ndim, contiguous, small, _ = entry
-            param = self._array(char, ndim, contiguous, small, scalar=False)
+            _, char, ndim, layout, small, _ = entry
+            param = self._array(char, ndim, layout, small, scalar=False)
             if value.place is None:
                 yield Outer("", self.hold(value.value), param)
             else:

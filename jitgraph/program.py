@@ -274,7 +274,7 @@ def program_of(
 ) -> runtime.ProgramSource:
     """The program of a simplified graph, from the store if it was ever built on this machine.
 
-    layouts: "C" or "A" for each input by name; sizes: names of the sizes a call brings.
+    layouts: "C", "R" or "A" for each input by name; sizes: names of the sizes a call brings.
     """
     text = f"{graph}\n{sorted(layouts.items())} {sizes} {options}"
     key = store.key("program", text, _generator(), runtime.generator())

@@ -13,11 +13,13 @@ from jitgraph_codegen import program as runtime
 from jitgraph_codegen import threads
 from jitgraph_codegen.runtime import LoadedKernel
 from jitgraph_codegen.source import KernelSource
+from jitgraph_codegen.vector_width import vector_bits
 
 from .build import Staged, stage
 from .capture import HostCall
 from .fuse import WRITES, Group, external_inputs, memory_of
 from .graph import Graph, Node
+from .narrow import narrow
 from .ops.host import HOST, HOST_RESULT
 from .program import Specialisation, library_operations
 from .symbolic import Dim, evaluate, product
@@ -31,8 +33,9 @@ class Explanation(str):
     details: `name`, `operations`, `target`, `calls`, `guards`, `peak_bytes` (of arrays that a call
     makes and that live at the same time, results among them), `steps`, `not_fused`; a step has
     `kind` ("kernel", "NumPy" or "Python"), `name`, `where`, and, for a kernel, `kernels` (the names
-    of its parts), `domain`, `reduced`, `bytes`, `flops`, `operations` by line, and where it was
-    measured `seconds` and `bandwidth`.
+    of its parts), `domain`, `reduced`, `bytes`, `flops`, `operations` by line, `narrow` (why less
+    than whole registers are computed with), and where it was measured `seconds`, `bandwidth` and
+    `vector_bits` (of the widest registers that its loops compute with).
     """
 
     details: dict[str, Any]
@@ -90,8 +93,12 @@ def explain(found: Specialisation) -> Explanation:
 
 def profile(found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]) -> Explanation:
     """`explain`, with the seconds of each step and the share of a plain copy's bandwidth."""
+    from jitgraph_codegen.numba_compile import assembly
+
     details = explain(found).details
     seconds = _measured(found, arrays, sizes)
+    graph = found.differentiated.forward if found.wanted else found.graph
+    sources = {kernel.name: kernel for kernel in found.source(graph, found.layouts).kernels}
     for step in details["steps"]:
         names = step.get("kernels", [step["name"]])
         if not all(name in seconds for name in names):
@@ -99,6 +106,7 @@ def profile(found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]) 
         best = step["seconds"] = sum(seconds[name] for name in names)
         if step["kind"] == "kernel":
             step["bandwidth"] = step["bytes"] / best / _copying(step["bytes"])
+            step["vector_bits"] = max(vector_bits(assembly(sources[name])) for name in names)
     details["threads"] = threads.get_num_threads()
     return Explanation(details)
 
@@ -220,6 +228,7 @@ def _kernel(staged: Staged, group: Group, hints: dict[str, int]) -> dict[str, An
         "bytes": sum(_bytes(n, hints) for n in moved),
         "flops": flops * evaluate(product(group.domain), hints),
         "operations": by_line,
+        "narrow": narrow(group, kernels),
     }
 
 
@@ -252,6 +261,7 @@ def _lines(details: dict[str, Any]) -> list[str]:
             case "kernel":
                 lines.append(f"  kernel   {step['name']}  over {_size(step)}{took}")
                 lines += [f"             {text}" for text in _operations(step)]
+                lines += [f"             narrow: {text}" for text in step["narrow"]]
             case "NumPy":
                 lines.append(f"  NumPy    {step['name']}  {step['spec']}  ({step['where']}){took}")
             case _:
@@ -279,7 +289,9 @@ def _time(step: dict[str, Any]) -> str:
     text = f"{step['seconds'] * 1e6:.4g} us"
     if "bandwidth" in step:
         rate = _readable(step["flops"] / step["seconds"], "FLOP/s")
-        text += f" ({step['bandwidth']:.0%} of a copy's bandwidth, {rate})"
+        text += f" ({step['bandwidth']:.0%} of a copy's bandwidth, {rate}, "
+        bits = step["vector_bits"]
+        text += f"registers of {bits} bits)" if bits else "no vectors)"
     return text
 
 

@@ -118,7 +118,14 @@ def _array_entry(
             found.sizes.append(size)
         else:
             small.append((axis, size))
-    return array.dtype.char, array.ndim, flags.c_contiguous, tuple(small)
+    return array.dtype.char, array.ndim, layout_of(array), tuple(small)
+
+
+def layout_of(array: np.ndarray[Any, Any]) -> str:
+    """ "C"; "R" where the elements of a row lie side by side, as in `x[:, 1:-1]`; else "A"."""
+    if array.flags.c_contiguous:
+        return "C"
+    return "R" if array.strides[-1] == array.itemsize else "A"
 
 
 def _static_entry(leaf: Any) -> Hashable:

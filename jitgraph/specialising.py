@@ -16,7 +16,7 @@ from .capture import TRACERS, Argument, Captured, Tracer, capture, captured_thro
 from .errors import CaptureError, JitgraphError, located
 from .options import Options
 from .program import Fixed, Specialisation
-from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number
+from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number, layout_of
 from .symbolic import ShapeEnv, is_known_before
 from .symbolic_int import SymbolicInt, user_int
 from .tensor import Tensor, is_recording
@@ -84,7 +84,7 @@ def specialise(
         k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
     )
     layouts = {
-        str(node.attrs["name"]): "C" if array.flags.c_contiguous else "A"
+        str(node.attrs["name"]): layout_of(array)
         for node, array in zip(
             captured.graph.inputs, [*arguments.arrays, *lifted_arrays(captured)], strict=True
         )

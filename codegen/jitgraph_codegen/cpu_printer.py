@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import ast
 
+import numpy as np
+
 from . import printing as p
 from .loop_ir import (
     Accumulate,
@@ -165,8 +167,11 @@ def _unpacked(kernel: Kernel) -> list[str]:
     for k, buffer in enumerate(kernel.buffers):
         shape = "".join(f"{size(d)}, " for d in buffer.shape)
         layout = ""
-        if buffer.layout == "A":
-            layout = f", ({''.join(f'{position[s]}, ' for s in buffer.strides)})"
+        if buffer.layout != "C":
+            strides = [position[s] for s in buffer.strides]
+            if buffer.layout == "R":
+                strides.append(str(np.dtype(buffer.dtype).itemsize))
+            layout = f", ({''.join(f'{s}, ' for s in strides)})"
         dtype = f"np.{_numpy_name(buffer.dtype)}"
         lines.append(f"{buffer.name} = array_view(buffers, {k}, {dtype}, ({shape}){layout})")
     return lines + [f"{s} = {position[s]}" for s in kernel.arguments_of_function]

@@ -237,7 +237,7 @@ class _Stub:
         self._same(self._load(obj, TYPE, I64), self.symbol("PyArray_Type"))
         self._same(self._load(obj, NDIM, I32), ir.Constant(I32, len(param.sizes)))
         self._same(self._load(obj, DESCR, I64), self.symbol(f"dtype_{param.dtype}"))
-        wanted = ALIGNED | (C_CONTIGUOUS if param.contiguous else 0)
+        wanted = ALIGNED | (C_CONTIGUOUS if param.layout == "C" else 0)
         flags = self._load(obj, FLAGS, I32)
         seen = self.builder.and_(flags, ir.Constant(I32, ALIGNED | C_CONTIGUOUS))
         self._same(seen, ir.Constant(I32, wanted))
@@ -250,7 +250,12 @@ class _Stub:
                 self._guard(self.builder.icmp_signed(">=", found, _number(2)))
                 self.sizes[size] = found
         self.data[param.name] = self._load(obj, HEAD, I64)
-        self.strides[param.name] = self._load(obj, STRIDES, I64)
+        strides = self.strides[param.name] = self._load(obj, STRIDES, I64)
+        if param.layout != "C" and param.sizes:
+            last = self._load(strides, 8 * (len(param.sizes) - 1), I64)
+            relation = "==" if param.layout == "R" else "!="
+            itemsize = _number(np.dtype(param.dtype).itemsize)
+            self._guard(self.builder.icmp_signed(relation, last, itemsize))
 
     def _check_written(self, name: str) -> None:
         """Writeable, and sharing no memory with another argument."""

@@ -34,7 +34,8 @@ INDEX = "int64"
 class Buffer:
     """One array argument.
 
-    layout: "C", or "A" for explicit strides; role: "in", "out" or "inout".
+    layout: "C"; "R" where the elements of a row lie side by side; or "A" for strides of any kind.
+    role: "in", "out" or "inout".
     """
 
     name: str
@@ -45,8 +46,9 @@ class Buffer:
 
     @property
     def strides(self) -> tuple[str, ...]:
-        """Names of the arguments that give the byte strides of a buffer of layout "A"."""
-        return tuple(f"{self.name}_stride{k}" for k in range(len(self.shape)))
+        """Names of the arguments that give the byte strides that the layout leaves open."""
+        given = {"C": 0, "R": len(self.shape) - 1, "A": len(self.shape)}[self.layout]
+        return tuple(f"{self.name}_stride{k}" for k in range(given))
 
 
 @dataclass(frozen=True)
@@ -162,8 +164,8 @@ class Kernel:
 
     @property
     def arguments(self) -> tuple[str, ...]:
-        """Names of all int64 arguments: sizes, then the strides of buffers of layout "A"."""
-        return self.sizes + tuple(s for b in self.buffers if b.layout == "A" for s in b.strides)
+        """Names of all int64 arguments: sizes, then the strides of buffers."""
+        return self.sizes + tuple(s for b in self.buffers for s in b.strides)
 
     @property
     def arguments_of_function(self) -> tuple[str, ...]:

@@ -86,12 +86,14 @@ def _tuple(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class ArrayParam:
-    """name: of the array in steps; sizes: of its axes, names or numbers; scalar: a NumPy scalar."""
+    """name: of the array in steps; sizes: of its axes, names or numbers; layout: as a buffer's;
+    scalar: a NumPy scalar.
+    """
 
     name: str
     dtype: str
     sizes: tuple[str | int, ...]
-    contiguous: bool
+    layout: str
     scalar: bool = False
 
 

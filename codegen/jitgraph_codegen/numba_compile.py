@@ -26,6 +26,17 @@ class ObjectCode:
 
 def compile_source(source: Source) -> ObjectCode:
     """Machine code for this processor from a kernel's entry function."""
+    compiled = _compiled(source)
+    return ObjectCode(compiled._library._get_compiled_object(), compiled.native_name)
+
+
+def assembly(source: Source) -> str:
+    """The machine code as text; compiles."""
+    text: str = _compiled(source)._library.get_asm_str()
+    return text
+
+
+def _compiled(source: Source) -> Any:
     namespace: dict[str, Any] = {
         "__name__": f"jitgraph_generated.{source.name}",
         "entry_point": _entry_point,
@@ -34,8 +45,7 @@ def compile_source(source: Source) -> ObjectCode:
     filename = f"<jitgraph {source.name}>"
     register_source(filename, source.entry)
     exec(compile(source.entry, filename, "exec"), namespace)
-    compiled = namespace["entry"]
-    return ObjectCode(compiled._library._get_compiled_object(), compiled.native_name)
+    return namespace["entry"]
 
 
 def _entry_point(**options: Any) -> Any:

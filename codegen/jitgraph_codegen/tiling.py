@@ -113,7 +113,7 @@ def _crosses(load: Load, i: Var, j: Var) -> bool:
     """Whether the inner loop jumps from row to row of a buffer that the outer runs along."""
     return (
         bool(load.index)
-        and load.buffer.layout == "C"
+        and load.buffer.layout in ("C", "R")
         and load.index[-1] == i
         and any(_mentions(index, j) for index in load.index[:-1])
     )

@@ -348,11 +348,15 @@ def test_zero_size_arrays(dtype: str) -> None:
         jitgraph.compile(lambda x: x.max(axis=0), strict=True)(x)
 
 
-@pytest.mark.parametrize("layout", ["fortran", "strided", "reversed", "broadcast", "transposed"])
+@pytest.mark.parametrize(
+    "layout", ["fortran", "rows", "upside down", "strided", "reversed", "broadcast", "transposed"]
+)
 def test_layouts_of_arguments(layout: str, rng: np.random.Generator) -> None:
     base = rng.standard_normal((6, 8))
     x = {
         "fortran": np.asfortranarray(base),
+        "rows": base[:, 2:7],
+        "upside down": base[::-2, 3:],
         "strided": base[::2, 1::3],
         "reversed": base[::-1, ::-1],
         "broadcast": np.broadcast_to(base[0], (6, 8)),

@@ -73,3 +73,41 @@ def test_profile_needs_a_graph() -> None:
 def test_notebooks_show_a_table(rng) -> None:
     page = normalise.profile(rng.standard_normal((30, 40)))._repr_html_()
     assert page.count("<tr>") == 3 and "<td>kernel</td>" in page and "us" in page
+
+
+def test_what_keeps_loops_from_whole_registers(rng) -> None:
+    def mixed(x, k):
+        return np.cumsum(x, axis=1) * 2.0, k // 3
+
+    x, k = rng.standard_normal((8, 20)), np.arange(40)[::2]
+    thirds, totals = jitgraph.compile(mixed).explain(x, k).details["steps"]
+    assert [text.split(" (")[0] for text in totals["narrow"]] == ["cumsum"]
+    strided, division = thirds["narrow"]
+    assert strided.startswith("the elements of k do not lie side by side")
+    assert division.startswith("floor_divide")
+
+    told = jitgraph.compile(lambda x: x / np.arange(20)).explain(x.astype(np.float32))
+    assert "is of float64, where the arrays in memory have elements of at most 4 bytes" not in told
+    told = jitgraph.compile(lambda x: (x.astype(float) ** 2).sum(1).astype("f4")).explain(
+        x.astype(np.float32)
+    )
+    assert "narrow: cast" in told and "of at most 4 bytes" in told
+
+
+@pytest.mark.parametrize(
+    ("function", "vectors"),
+    [
+        (lambda x: x * x + 1, True),
+        (lambda x: np.tanh(x).sum(axis=1), True),
+        (lambda x: x[:, ::2] > 0, True),
+        (lambda x: np.cumsum(x, axis=1), False),
+    ],
+)
+@pytest.mark.parametrize("layout", ["whole", "rows", "strided"])
+def test_profile_tells_the_width_of_registers(function, vectors: bool, layout: str, rng) -> None:
+    base = rng.standard_normal((64, 128)).astype(np.float32)
+    x = {"whole": base, "rows": base[:, 1:-1], "strided": base[:, ::2]}[layout]
+    told = jitgraph.compile(function).profile(x)
+    (step,) = told.details["steps"]
+    assert (step["vector_bits"] >= 128) == vectors
+    assert ("no vectors" in told) != vectors
