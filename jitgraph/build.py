@@ -13,19 +13,20 @@ from typing import Any
 import numpy as np
 
 from jitgraph_codegen.cpu_printer import print_kernel
-from jitgraph_codegen.native import Drop, Make, NativeProgram, Run, Step
+from jitgraph_codegen.native import Drop, Make, NativeProgram, Product, Run, Same, Step
 from jitgraph_codegen.program import ProgramSource
 from jitgraph_codegen.source import KernelSource
 
 from . import config
 from .errors import CaptureError
-from .fuse import WRITES, Group, memory_of, partition
+from .fuse import WRITES, Group, is_transparent, memory_of, partition
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
 from .ops.host import HOST, HOST_RESULT
 from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits
 from .options import Options
+from .products import native_product
 from .schedule import Plan, schedule
 from .symbolic import Size, add, is_known_before, mul, symbols
 
@@ -80,7 +81,11 @@ class _Builder:
         self.staged = stage(graph, layouts, options)
         self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
         self.parameters = dict(self.names)
-        self.native: list[Step] | None = []  # None once a step is no kernel
+        self.native: list[Step] | None = []  # None once the entry stub can't make a step
+        self.contiguous = {
+            name for n, name in self.names.items() if layouts.get(str(n.attrs["name"]), "C") == "C"
+        }
+        self.known = set(self.names.values())  # variables that the entry stub has
         self.lines: list[str] = []
         self.counter = 0
         self.bound = set(sizes)  # names of sizes that are known so far
@@ -167,14 +172,16 @@ class _Builder:
         return self._array(node)
 
     def _library_call(self, node: Node) -> None:
-        self._note_native(node)
         if node.op is HOST:
+            self.native = None
             arguments = [self._value(i) for i in node.inputs[: -1 if node.attrs["after"] else None]]
             call = f"host{node.attrs['call']}({', '.join(arguments)})"
         elif node.op is HOST_RESULT:
+            self.native = None
             self._host_result(node)
             return
         elif node.op in WRITES:
+            self.native = None
             self._write(node)
             return
         else:
@@ -183,15 +190,37 @@ class _Builder:
             call = f"{node.op.name}({', '.join(arguments)})"
             if node.kind is not Kind.VIEW or node.op is RESHAPE:
                 call = f'asarray({call}, order="C")'
+        self._note_native(node)
         self._emit(f"{self._named(node)} = {call}  # {node.where}")
 
     def _note_native(self, node: Node) -> None:
-        zeros = node.op is FULL and node.inputs[0].op is CONSTANT
-        if self.native is None or not zeros or not is_zero_bits(node.inputs[0].attrs["value"]):
+        """The entry stub's step for a library call, whose result gets the next name."""
+        if self.native is None or (is_transparent(node) and not node.op.fresh):
+            return  # the stub follows such views where they are read
+        name = f"t{self.counter}"
+        made = self._made_natively(node, name)
+        if made is None:
             self.native = None
             return
-        name, dtype = f"t{self.counter}", node.spec.dtype.name
-        self.native.append(Make(name, dtype, tuple(map(str, node.spec.shape)), True))
+        self.native += made
+        self.known.add(name)
+        self.contiguous.add(name)
+
+    def _made_natively(self, node: Node, name: str) -> list[Step] | None:
+        shape, dtype = tuple(map(str, node.spec.shape)), node.spec.dtype.name
+        if node.op is RESHAPE:
+            source = self._memory(node.inputs[0])
+            return None if source is None else [Same(name, source)]
+        if node.op is FULL and node.inputs[0].op is CONSTANT:
+            zeros = is_zero_bits(node.inputs[0].attrs["value"])
+            return [Make(name, dtype, shape, True)] if zeros else None
+        found = native_product(node, name, self._memory)
+        return None if found is None else [Make(name, dtype, shape, False), found]
+
+    def _memory(self, node: Node) -> str | None:
+        """The variable of a contiguous array that the entry stub has."""
+        name = self.names.get(node)
+        return name if name in self.known and name in self.contiguous else None
 
     def _write(self, node: Node) -> None:
         """`t[...] = value` in the memory that held the old elements."""
@@ -260,6 +289,8 @@ class _Builder:
             sizes_of = tuple(map(str, node.spec.shape))
             made = Make(self.names[node], node.spec.dtype.name, sizes_of, False)
             self.native.append(made)
+        self.known.add(self.names[node])
+        self.contiguous.add(self.names[node])
 
     def _kernel(self, group: Group, lowered: Lowered) -> None:
         arrays = _tuple([self._array(n) for n in lowered.buffers])
@@ -272,8 +303,10 @@ class _Builder:
         if lowered.shares_columns:  # threads in each other's cache lines gain nothing
             work += f"*(({lowered.extent})//{WIDE})"
         self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {work})")
+        names = tuple(self._array(n) for n in lowered.buffers)
+        if not self.known.issuperset(names):
+            self.native = None
         if self.native is not None:
-            names = tuple(self._array(n) for n in lowered.buffers)
             run = Run(len(self.kernels), names, tuple(sizes), str(lowered.extent), work)
             self.native.append(run)
         source = self._print(lowered, description(group))
@@ -310,9 +343,21 @@ class _Builder:
 
 
 def _with_drops(steps: list[Step], returned: set[str]) -> list[Step]:
-    """The steps, each made array let go after the last kernel that reads it."""
+    """The steps, each made array let go after the last one that reads it."""
     made = {s.name for s in steps if isinstance(s, Make)} - returned
-    last = {name: k for k, s in enumerate(steps) if isinstance(s, Run) for name in s.buffers}
+    owner: dict[str, str] = {}
+    last: dict[str, int] = {}
+    for k, step in enumerate(steps):
+        read: tuple[str, ...] = ()
+        match step:
+            case Run():
+                read = step.buffers
+            case Product():
+                read = (step.x.array, step.y.array, step.result)
+            case Same():
+                owner[step.name] = owner.get(step.array, step.array)
+                read = (step.array,)
+        last |= {owner.get(name, name): k for name in read}
     found: list[Step] = []
     for k, step in enumerate(steps):
         found.append(step)

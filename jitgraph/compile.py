@@ -151,7 +151,7 @@ class CompiledFunction:
         The object gets a class of its own whose `__call__` is a builtin function; that function
         hands what it does not take to `_call`.
         """
-        from jitgraph_codegen.entry import is_supported
+        from jitgraph_codegen.process import is_supported
 
         from .native_call import native_call
 

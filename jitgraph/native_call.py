@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from jitgraph_codegen import blas
 from jitgraph_codegen.machine_code import MachineCode
 from jitgraph_codegen.native import (
     ArrayParam,
@@ -68,7 +69,7 @@ def native_call(
         single, arrays,
     )  # fmt: skip
     native = found.native() if _plain(found) else None
-    if native is not None:
+    if native is not None and (blas.addresses() or not native.program.multiplies):
         return NativeCall(native.program, signature, native.kernels, builder.held)
     graph = found.graph
     guards = tuple(str(g) for g in graph.guards if is_known_before(g.dim))

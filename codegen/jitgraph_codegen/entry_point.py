@@ -10,11 +10,13 @@ from typing import Any
 from llvmlite import ir
 
 from . import store, threads
-from .entry import ENTRY, I64, addresses, entry_module
+from .entry import entry_module
 from .machine_code import LinkedCode, machine_name, object_code
 from .native import NativeProgram, Signature
+from .process import addresses
 from .program import generator
 from .recycling import recycler
+from .stub import ENTRY, I64
 
 _FASTCALL_WITH_KEYWORDS = 0x80 | 0x02
 

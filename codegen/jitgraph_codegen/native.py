@@ -1,7 +1,8 @@
 """A program whose every step is machine code, as data: what the entry stub is made of.
 
     param  ::= array of a dtype, layout and fixed sizes | Python float | Python int, a size
-    step   ::= an array to make, empty or of zeros | a kernel to run | an array to let go
+    step   ::= an array to make, empty or of zeros | a kernel to run | a matrix product
+             | a name for the same memory | an array to let go
     value  ::= name of a parameter or of an array made
 
 Sizes are texts over the names of sizes, as the driver prints them: "s0*s1", "(s0 + 1)//2".
@@ -42,7 +43,48 @@ class Drop:
     dropped: str
 
 
-Step = Make | Run | Drop
+@dataclass(frozen=True)
+class Same:
+    """A contiguous array under another name, for other sizes."""
+
+    name: str
+    array: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Elements of an array as the matrices of a product.
+
+    offset, step, stack: in elements: where the first is, from one row (of a matrix as it lies in
+    memory) to the next, and from one matrix of a stack to the next.  crossed: whether it is the
+    transpose of what lies in memory.
+    """
+
+    array: str
+    offset: str
+    step: str
+    stack: str
+    crossed: bool
+
+
+@dataclass(frozen=True)
+class Product:
+    """result[k] = x[k] @ y[k] for a stack of matrices, or of a matrix and a column, or a row and a
+    column, as `routine` says: gemm, gemv, dot.
+    """
+
+    result: str
+    routine: str
+    dtype: str
+    x: Matrix
+    y: Matrix
+    stack: str
+    rows: str
+    inner: str
+    columns: str
+
+
+Step = Make | Run | Same | Product | Drop
 
 
 @dataclass(frozen=True)
@@ -58,29 +100,37 @@ class NativeProgram:
     returned: tuple[str, ...]
     by_python: bool = False
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether there is a matrix product among the steps."""
+        return any(isinstance(step, Product) for step in self.steps)
+
     def to_json(self) -> dict[str, Any]:
         return {
             "guards": self.guards,
-            "steps": [asdict(s) for s in self.steps],
+            "steps": [[type(s).__name__, asdict(s)] for s in self.steps],
             "written": self.written,
             "returned": self.returned,
         }
 
     @staticmethod
     def from_json(fields: dict[str, Any]) -> NativeProgram:
-        steps = [_step({k: _tuple(v) for k, v in s.items()}) for s in fields["steps"]]
+        steps = [
+            _STEPS[kind](**{k: _plain(v) for k, v in given.items()})
+            for kind, given in fields["steps"]
+        ]
         return NativeProgram(
             tuple(fields["guards"]), tuple(steps), tuple(fields["written"]),
             tuple(fields["returned"]),
         )  # fmt: skip
 
 
-def _step(fields: dict[str, Any]) -> Step:
-    kind = Run if "kernel" in fields else Drop if "dropped" in fields else Make
-    return kind(**fields)
+_STEPS: dict[str, Any] = {kind.__name__: kind for kind in (Make, Run, Same, Product, Drop)}
 
 
-def _tuple(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return Matrix(**value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -1,0 +1,139 @@
+"""NumPy's own BLAS, by the addresses of its functions, for programs that do not go by Python.
+
+Functions with 64-bit sizes are looked for in the library that NumPy's products use, so that both
+share one pool of threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from collections.abc import Mapping
+from functools import cache
+
+import numpy as np
+from llvmlite import ir
+
+from .native import Matrix, Product
+from .stub import I32, I64, StubBuilder, number
+
+DTYPES = {"float32": "s", "float64": "d"}
+_ROUTINES = ("gemm", "gemv", "dot")
+_NAMES = ("scipy_cblas_{}64_", "cblas_{}64_")  # of NumPy's wheels, and of other builds
+
+
+@cache
+def addresses() -> Mapping[str, int]:
+    """Addresses by names as in "sgemm"; empty where NumPy's BLAS has other functions."""
+    core = importlib.import_module("numpy._core._multiarray_umath")
+    library = ctypes.CDLL(core.__file__)
+    for form in _NAMES:
+        found = {
+            name: _found(library, form.format(name))
+            for letter in DTYPES.values()
+            for name in (letter + routine for routine in _ROUTINES)
+        }
+        if all(found.values()):
+            return {name: address for name, address in found.items() if address is not None}
+    return {}
+
+
+def _found(library: ctypes.CDLL, name: str) -> int | None:
+    try:
+        return ctypes.cast(library[name], ctypes.c_void_p).value
+    except AttributeError:
+        return None
+
+
+# calls of them
+
+_BY_ROWS, _AS_IT_IS, _TRANSPOSED = 101, 111, 112  # CBLAS's order and transpositions
+_LARGE = 1 << 18  # multiplications that other threads of the interpreter may run beside
+_REAL = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
+
+
+def product_sizes(step: Product) -> list[str]:
+    """The sizes in a product, as texts."""
+    of_matrices = [t for m in (step.x, step.y) for t in (m.offset, m.step, m.stack)]
+    return [*of_matrices, step.stack, step.rows, step.inner, step.columns]
+
+
+def multiply(stub: StubBuilder, step: Product) -> None:
+    """The product, by one call of BLAS for each matrix of a stack."""
+    b = stub.builder
+    work = number(1)
+    for text in (step.stack, step.rows, step.inner, step.columns):
+        work = b.mul(work, stub.expression(text))
+    large, small, after = (
+        stub.function.append_basic_block(name) for name in ("large", "small", "after")
+    )
+    b.cbranch(b.icmp_signed(">=", work, number(_LARGE)), large, small)
+    b.position_at_end(large)
+    with stub.others_may_run():
+        _each(stub, step)
+    b.branch(after)
+    b.position_at_end(small)
+    _each(stub, step)
+    b.branch(after)
+    b.position_at_end(after)
+
+
+def _each(stub: StubBuilder, step: Product) -> None:
+    """
+    for k in range(stack): gemm(x[k], y[k], result[k])
+    """
+    if step.stack == "1":
+        _one(stub, step, number(0))
+        return
+    b = stub.builder
+    start, body, end = (
+        stub.function.append_basic_block(name) for name in ("stack", "matrix", "done")
+    )
+    count = stub.expression(step.stack)
+    b.branch(start)
+    b.position_at_end(start)
+    b.branch(body)
+    b.position_at_end(body)
+    k = b.phi(I64)
+    k.add_incoming(number(0), start)
+    _one(stub, step, k)
+    following = b.add(k, number(1))
+    k.add_incoming(following, b.block)
+    b.cbranch(b.icmp_signed("<", following, count), body, end)
+    b.position_at_end(end)
+
+
+def _one(stub: StubBuilder, step: Product, k: ir.Value) -> None:
+    real, name = _REAL[step.dtype], DTYPES[step.dtype] + step.routine
+    rows, inner, columns = map(stub.expression, (step.rows, step.inner, step.columns))
+    x, y = _address(stub, step.x, k, step.dtype), _address(stub, step.y, k, step.dtype)
+    step_x, step_y = stub.expression(step.x.step), stub.expression(step.y.step)
+    b, itemsize = stub.builder, np.dtype(step.dtype).itemsize
+    of_each = b.mul(b.mul(rows, columns), number(itemsize))
+    result = b.add(stub.data[step.result], b.mul(k, of_each))
+    order, one, zero = ir.Constant(I32, _BY_ROWS), ir.Constant(real, 1.0), ir.Constant(real, 0.0)
+    match step.routine:
+        case "dot":
+            found = stub.call(name, real, inner, x, step_x, y, step_y)
+            b.store(found, stub.pointer(result, real))
+        case "gemv":
+            sizes = (inner, rows) if step.x.crossed else (rows, inner)
+            stub.call(
+                name, ir.VoidType(), order, _turned(step.x), *sizes, one, x, step_x, y, step_y,
+                zero, result, number(1),
+            )  # fmt: skip
+        case _:
+            stub.call(
+                name, ir.VoidType(), order, _turned(step.x), _turned(step.y), rows, columns, inner,
+                one, x, step_x, y, step_y, zero, result, columns,
+            )  # fmt: skip
+
+
+def _address(stub: StubBuilder, matrix: Matrix, k: ir.Value, dtype: str) -> ir.Value:
+    b = stub.builder
+    elements = b.add(stub.expression(matrix.offset), b.mul(k, stub.expression(matrix.stack)))
+    return b.add(stub.data[matrix.array], b.mul(elements, number(np.dtype(dtype).itemsize)))
+
+
+def _turned(matrix: Matrix) -> ir.Constant:
+    return ir.Constant(I32, _TRANSPOSED if matrix.crossed else _AS_IT_IS)
