@@ -7,16 +7,16 @@ from column to column, and from matrix to matrix of a stack.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from jitgraph_codegen.blas import DTYPES
 from jitgraph_codegen.native import Matrix, Product
 
-from .affine import identity
-from .fuse import follow
+from .affine import as_index, identity
+from .fuse import is_transparent
 from .graph import Node
 from .ops.library import MATMUL
-from .symbolic import Dim, add, mul, product
+from .symbolic import Dim, Shape, add, mul, product
 
 
 def native_product(node: Node, result: str, named: Callable[[Node], str | None]) -> Product | None:
@@ -24,60 +24,56 @@ def native_product(node: Node, result: str, named: Callable[[Node], str | None])
 
     named: the variable of a contiguous array in memory, None for others.
     """
-    x, y = node.inputs
+    if node.op is not MATMUL:
+        return None
     dtype = node.spec.dtype.name
-    same = x.spec.dtype == y.spec.dtype == node.spec.dtype
-    if node.op is not MATMUL or dtype not in DTYPES or not same:
+    if dtype not in DTYPES or any(i.spec.dtype != node.spec.dtype for i in node.inputs):
         return None
-    if any(d == 0 for d in (*x.spec.shape, *y.spec.shape)):
+    if any(d == 0 for i in node.inputs for d in i.spec.shape):
         return None
-    places = _place(x, named), _place(y, named)
-    if places[0] is None or places[1] is None:
+    x, y = (_operand(i, named) for i in node.inputs)
+    if x is None or y is None:
         return None
-    return _product(x, y, result, dtype, places[0], places[1])
-
-
-def _product(
-    x: Node, y: Node, result: str, dtype: str, from_x: _Place, from_y: _Place
-) -> Product | None:
-    if x.spec.ndim == 1 and y.spec.ndim == 1:
-        left, right = from_x.vector(), from_y.vector()
-        if left is None or right is None:
-            return None
-        length = str(x.spec.shape[0])
-        return Product(result, "dot", dtype, left, right, "1", "1", length, "1")
-    if 1 in (x.spec.ndim, y.spec.ndim):
-        turned = x.spec.ndim == 1  # a row by a matrix: the transposed matrix by a column
-        of_matrix, of_vector = (from_y, from_x) if turned else (from_x, from_y)
-        matrix, vector = of_matrix.matrix(), of_vector.vector()
-        if matrix is None or vector is None or of_matrix.ndim != 2:
-            return None
-        height, width = map(str, of_matrix.shape)
-        if turned:
-            matrix, height, width = replace(matrix, crossed=not matrix.crossed), width, height
-        return Product(result, "gemv", dtype, matrix, vector, "1", height, width, "1")
-    rows, inner = x.spec.shape[-2:]
-    columns = y.spec.shape[-1]
-    together = y.spec.ndim == 2 and from_x.ndim > 2 and from_x.rows_together()
-    if together:  # the rows of all matrices are those of one
-        rows, from_x = product((*x.spec.shape[:-2], rows)), from_x.as_one()
-    left, right = from_x.matrix(), from_y.matrix()
+    if x.ndim == 1 or y.ndim == 1:
+        return _with_a_vector(x, y, result, dtype)
+    stack = node.spec.shape[:-2]
+    while stack and y.ndim == 2 and x.ndim > 2 and x.follows_itself():
+        x, stack = x.joined(), stack[:-1]  # the rows of these matrices are those of one
+    left, right = x.matrix(stack), y.matrix(stack)
     if left is None or right is None:
         return None
-    stacked = () if together else x.spec.shape[:-2]
-    if not together and y.spec.ndim > 2 and y.spec.shape[:-2] != stacked:
+    rows, inner, columns = map(str, (*x.shape[-2:], y.shape[-1]))
+    sizes = tuple(map(str, stack))
+    return Product(result, "gemm", dtype, left, right, sizes, rows, inner, columns)
+
+
+def _with_a_vector(x: _Operand, y: _Operand, result: str, dtype: str) -> Product | None:
+    if x.ndim == y.ndim:
+        left, right = x.vector(), y.vector()
+        if left is None or right is None:
+            return None
+        return Product(result, "dot", dtype, left, right, (), "1", str(x.shape[0]), "1")
+    turned = x.ndim == 1  # a row by a matrix is the transposed matrix by a column
+    of_matrix, of_vector = (y, x) if turned else (x, y)
+    if of_matrix.ndim > 2:
         return None
-    return Product(
-        result, "gemm", dtype, left, right, str(product(stacked)), str(rows), str(inner),
-        str(columns),
-    )  # fmt: skip
+    matrix, vector = of_matrix.matrix(()), of_vector.vector()
+    if matrix is None or vector is None:
+        return None
+    rows, inner = map(str, of_matrix.shape)
+    if turned:
+        matrix, rows, inner = replace(matrix, crossed=not matrix.crossed), inner, rows
+    return Product(result, "gemv", dtype, matrix, vector, (), rows, inner, "1")
 
 
-class _Place:
-    """Where the elements of an operand are: for each axis its size and step in elements."""
+@dataclass(frozen=True)
+class _Operand:
+    """Where elements are: for each axis its size and its step, in elements of an array."""
 
-    def __init__(self, array: str, shape: tuple[Dim, ...], steps: list[Dim], offset: Dim) -> None:
-        self.array, self.shape, self.steps, self.offset = array, shape, steps, offset
+    array: str
+    offset: Dim
+    shape: Shape
+    steps: Shape
 
     @property
     def ndim(self) -> int:
@@ -87,53 +83,51 @@ class _Place:
         (step,) = self.steps
         if step == 0:
             return None
-        return Matrix(self.array, str(self.offset), str(step), "0", False)
+        return Matrix(self.array, str(self.offset), str(step), (), False)
 
-    def matrix(self) -> Matrix | None:
-        """As BLAS takes it: rows or columns of adjacent elements."""
-        *_, rows, columns = self.shape
-        *_, down, along = self.steps
-        stack = self._stack()
-        if stack is None:
-            return None
-        for step, other, width, count, crossed in (
-            (along, down, columns, rows, False),
-            (down, along, rows, columns, True),
+    def matrix(self, stack: Shape) -> Matrix | None:
+        """Rows or columns of adjacent elements, as BLAS takes them; one for each of a stack."""
+        *leading, rows, columns = self.shape
+        *apart, down, along = self.steps
+        missing = len(stack) - len(leading)
+        over = tuple("0" if d == 1 else str(s) for d, s in zip(leading, apart, strict=True))
+        for step, width, other, count, crossed in (
+            (along, columns, down, rows, False),
+            (down, rows, along, columns, True),
         ):
             if step == 1 or width == 1:
-                if count == 1:
-                    other = width
-                if other == 0:
+                distance = width if count == 1 else other
+                if distance == 0:
                     return None
-                return Matrix(self.array, str(self.offset), str(other), str(stack), crossed)
+                matrices = ("0",) * missing + over
+                return Matrix(self.array, str(self.offset), str(distance), matrices, crossed)
         return None
 
-    def _stack(self) -> Dim | None:
-        """The step from one matrix to the next, if there is one such."""
-        if self.ndim == 2:
-            return 0
-        *leading, last = range(self.ndim - 2)
-        for k in reversed(leading):
-            if self.steps[k] != mul(self.steps[k + 1], self.shape[k + 1]):
-                return None
-        return self.steps[last]
+    def follows_itself(self) -> bool:
+        """Whether the first row of each matrix comes after the last of the one before."""
+        return self.steps[-3] == mul(self.steps[-2], self.shape[-2])
 
-    def rows_together(self) -> bool:
-        """Whether each row of each matrix comes at the same distance from the one before."""
-        pairs = range(self.ndim - 2)
-        return all(self.steps[k] == mul(self.steps[k + 1], self.shape[k + 1]) for k in pairs)
-
-    def as_one(self) -> _Place:
-        shape = (product(self.shape[:-1]), self.shape[-1])
-        return _Place(self.array, shape, self.steps[-2:], self.offset)
+    def joined(self) -> _Operand:
+        """With the last axis of the stack as part of the rows."""
+        rows = product(self.shape[-3:-1])
+        shape, steps = (
+            (*self.shape[:-3], rows, self.shape[-1]),
+            (*self.steps[:-3], *self.steps[-2:]),
+        )
+        return replace(self, shape=shape, steps=steps)
 
 
-def _place(operand: Node, named: Callable[[Node], str | None]) -> _Place | None:
-    base, index = follow(operand, identity(operand.spec.shape))
+def _operand(node: Node, named: Callable[[Node], str | None]) -> _Operand | None:
+    base, index = node, identity(node.spec.shape)
+    while is_transparent(base) and not base.op.fresh:
+        assert base.op.index_map is not None
+        source = base.inputs[0]
+        index = as_index(base.op.index_map(index, source.spec, **base.attrs))
+        base = source
     array = named(base)
     if array is None:
         return None
-    steps: list[Dim] = [0] * operand.spec.ndim
+    steps: list[Dim] = [0] * node.spec.ndim
     offset: Dim = 0
     for k, place in enumerate(index):
         stride = product(base.spec.shape[k + 1 :])
@@ -142,4 +136,4 @@ def _place(operand: Node, named: Callable[[Node], str | None]) -> _Place | None:
             if not isinstance(atom, int) or coefficient < 0:
                 return None
             steps[atom] = add(steps[atom], mul(coefficient, stride))
-    return _Place(array, operand.spec.shape, steps, offset)
+    return _Operand(array, offset, node.spec.shape, tuple(steps))

@@ -54,15 +54,15 @@ _REAL = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 
 def product_sizes(step: Product) -> list[str]:
     """The sizes in a product, as texts."""
-    of_matrices = [t for m in (step.x, step.y) for t in (m.offset, m.step, m.stack)]
-    return [*of_matrices, step.stack, step.rows, step.inner, step.columns]
+    of_matrices = [t for m in (step.x, step.y) for t in (m.offset, m.step, *m.stack)]
+    return [*of_matrices, *step.stack, step.rows, step.inner, step.columns]
 
 
 def multiply(stub: StubBuilder, step: Product) -> None:
     """The product, by one call of BLAS for each matrix of a stack."""
     b = stub.builder
     work = number(1)
-    for text in (step.stack, step.rows, step.inner, step.columns):
+    for text in (*step.stack, step.rows, step.inner, step.columns):
         work = b.mul(work, stub.expression(text))
     large, small, after = (
         stub.function.append_basic_block(name) for name in ("large", "small", "after")
@@ -82,14 +82,16 @@ def _each(stub: StubBuilder, step: Product) -> None:
     """
     for k in range(stack): gemm(x[k], y[k], result[k])
     """
-    if step.stack == "1":
+    if not step.stack:
         _one(stub, step, number(0))
         return
     b = stub.builder
+    count = number(1)
+    for text in step.stack:
+        count = b.mul(count, stub.expression(text))
     start, body, end = (
         stub.function.append_basic_block(name) for name in ("stack", "matrix", "done")
     )
-    count = stub.expression(step.stack)
     b.branch(start)
     b.position_at_end(start)
     b.branch(body)
@@ -106,7 +108,7 @@ def _each(stub: StubBuilder, step: Product) -> None:
 def _one(stub: StubBuilder, step: Product, k: ir.Value) -> None:
     real, name = _REAL[step.dtype], DTYPES[step.dtype] + step.routine
     rows, inner, columns = map(stub.expression, (step.rows, step.inner, step.columns))
-    x, y = _address(stub, step.x, k, step.dtype), _address(stub, step.y, k, step.dtype)
+    x, y = _address(stub, step, step.x, k), _address(stub, step, step.y, k)
     step_x, step_y = stub.expression(step.x.step), stub.expression(step.y.step)
     b, itemsize = stub.builder, np.dtype(step.dtype).itemsize
     of_each = b.mul(b.mul(rows, columns), number(itemsize))
@@ -129,10 +131,14 @@ def _one(stub: StubBuilder, step: Product, k: ir.Value) -> None:
             )  # fmt: skip
 
 
-def _address(stub: StubBuilder, matrix: Matrix, k: ir.Value, dtype: str) -> ir.Value:
-    b = stub.builder
-    elements = b.add(stub.expression(matrix.offset), b.mul(k, stub.expression(matrix.stack)))
-    return b.add(stub.data[matrix.array], b.mul(elements, number(np.dtype(dtype).itemsize)))
+def _address(stub: StubBuilder, step: Product, matrix: Matrix, k: ir.Value) -> ir.Value:
+    """Of the first element of matrix number k, counted in C order along the axes of the stack."""
+    b, elements, rest = stub.builder, stub.expression(matrix.offset), k
+    for text, distance in reversed(list(zip(step.stack, matrix.stack, strict=True))):
+        size = stub.expression(text)
+        place, rest = b.srem(rest, size), b.sdiv(rest, size)
+        elements = b.add(elements, b.mul(place, stub.expression(distance)))
+    return b.add(stub.data[matrix.array], b.mul(elements, number(np.dtype(step.dtype).itemsize)))
 
 
 def _turned(matrix: Matrix) -> ir.Constant:

@@ -68,6 +68,9 @@ def flattened(kernel: Kernel) -> Kernel | None:
         return None
     if any(a.combine not in _REDUCED for a in accumulators):
         return None
+    first = kernel.body[loops[0]]
+    if variables((first,)) & {a.name for a in accumulators}:
+        return None  # a scan: its elements depend on those before
     if any(isinstance(s, Store) for s in kernel.body[: loops[-1]]):
         return None
     if len(loops) > 1:

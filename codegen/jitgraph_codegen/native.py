@@ -56,21 +56,21 @@ class Matrix:
     """Elements of an array as the matrices of a product.
 
     offset, step, stack: in elements: where the first is, from one row (of a matrix as it lies in
-    memory) to the next, and from one matrix of a stack to the next.  crossed: whether it is the
-    transpose of what lies in memory.
+    memory) to the next, and along each axis of a stack from one matrix to the next.  crossed:
+    whether it is the transpose of what lies in memory.
     """
 
     array: str
     offset: str
     step: str
-    stack: str
+    stack: tuple[str, ...]
     crossed: bool
 
 
 @dataclass(frozen=True)
 class Product:
-    """result[k] = x[k] @ y[k] for a stack of matrices, or of a matrix and a column, or a row and a
-    column, as `routine` says: gemm, gemv, dot.
+    """result[k] = x[k] @ y[k] for a stack of matrices (`stack` has the sizes of its axes), or of a
+    matrix and a column, or a row and a column, as `routine` says: gemm, gemv, dot.
     """
 
     result: str
@@ -78,7 +78,7 @@ class Product:
     dtype: str
     x: Matrix
     y: Matrix
-    stack: str
+    stack: tuple[str, ...]
     rows: str
     inner: str
     columns: str
@@ -130,7 +130,7 @@ _STEPS: dict[str, Any] = {kind.__name__: kind for kind in (Make, Run, Same, Prod
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return Matrix(**value)
+        return Matrix(**{k: _plain(v) for k, v in value.items()})
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -44,12 +44,18 @@ def angles(x):
     return np.sin(100 * x).sum()
 
 
+def running_total(x):
+    y = np.cumsum(x)
+    return y, y[-1], (y * y).sum()
+
+
 def kept_axes(x):
     return x.max(keepdims=True) - x.mean(keepdims=True)
 
 
 FUNCTIONS = [total, norm, product_of_signs, first_largest, first_smallest_of_an_expression,
-             first_true, largest_and_where, elements_and_their_sum, angles, kept_axes]  # fmt: skip
+             first_true, largest_and_where, elements_and_their_sum, angles, kept_axes,
+             running_total]  # fmt: skip
 SHAPES = [(7,), (16384,), (50001,), (3, 20000), (20000, 3), (30, 40, 50), (40000, 2)]
 
 

@@ -392,3 +392,31 @@ def test_stacks_by_one_matrix(rng: np.random.Generator) -> None:
         y,
         ulps=64,
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+def test_norms(dtype: str, rng: np.random.Generator) -> None:
+    x = (rng.standard_normal((6, 5)) * 4).astype(dtype)
+    check(
+        lambda x: (
+            np.linalg.norm(x),
+            np.linalg.norm(x, axis=1),
+            np.linalg.norm(x, "fro", keepdims=True),
+            np.linalg.norm(x[0], 1),
+            np.linalg.norm(x, np.inf, axis=0, keepdims=True),
+            np.linalg.norm(x[:, 1], -np.inf),
+            np.linalg.norm(x, 0, axis=-1),
+            np.linalg.norm(x.T, axis=(0, 1)),
+        ),
+        x,
+        ulps=16,
+    )
+
+
+def test_norms_that_are_numpys(rng: np.random.Generator) -> None:
+    x = rng.standard_normal((4, 4))
+    compiled = jitgraph.compile(lambda x: (np.linalg.norm(x, 2), np.linalg.norm(x, 3, axis=0)))
+    np.testing.assert_allclose(compiled(x)[0], np.linalg.norm(x, 2))
+    np.testing.assert_allclose(compiled(x)[1], np.linalg.norm(x, 3, axis=0))
+    with pytest.raises(ValueError, match="dimensions"):
+        jitgraph.compile(lambda x: np.linalg.norm(x, axis=(0, 1, 2)))(x[None])
