@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 
 from jitgraph_codegen.cpu_printer import print_kernel
-from jitgraph_codegen.native import Drop, Make, NativeProgram, Product, Run, Same, Step
+from jitgraph_codegen.native import NativeProgram, Run
 from jitgraph_codegen.program import ProgramSource
 from jitgraph_codegen.source import KernelSource
 
 from . import config
+from .access import WRITES, is_transparent, memory_of
 from .errors import CaptureError
-from .fuse import WRITES, Group, is_transparent, memory_of, partition
+from .fuse import Group, partition
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
@@ -27,6 +28,7 @@ from .ops.host import HOST, HOST_RESULT
 from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits
 from .options import Options
 from .products import native_product
+from .recorder import Recorder
 from .schedule import Plan, schedule
 from .symbolic import Size, add, is_known_before, mul, symbols
 
@@ -81,16 +83,17 @@ class _Builder:
         self.staged = stage(graph, layouts, options)
         self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
         self.parameters = dict(self.names)
-        self.native: list[Step] | None = []  # None once the entry stub can't make a step
-        self.contiguous = {
+        contiguous = [
             name for n, name in self.names.items() if layouts.get(str(n.attrs["name"]), "C") == "C"
-        }
-        self.known = set(self.names.values())  # variables that the entry stub has
+        ]
+        scalars = [name for n, name in self.names.items() if not n.spec.shape]
+        self.recorder = Recorder(self.names.values(), contiguous, scalars)
         self.lines: list[str] = []
         self.counter = 0
         self.bound = set(sizes)  # names of sizes that are known so far
         self.waiting = [g for g in graph.guards if not is_known_before(g.dim)]
         self.kernels: list[KernelSource] = []
+        self.returned: list[str] = []
 
     def run(self) -> ProgramSource:
         for step in self.staged.plan.steps:
@@ -108,17 +111,13 @@ class _Builder:
         return ProgramSource(text, tuple(self.kernels), self._native())
 
     def _native(self) -> NativeProgram | None:
-        """The steps as the entry stub takes them, if all of them are kernels."""
-        if self.native is None or self.waiting or self.options.target != "cpu":
+        """The steps as the entry stub takes them."""
+        if self.waiting or self.options.target != "cpu":
             return None
-        outputs = self.graph.outputs
-        if any(o.spec.weak or not o.op.fresh or o not in self.names for o in outputs):
-            return None
-        return NativeProgram(
-            tuple(map(str, self.graph.guards)),
-            tuple(self.native),
-            tuple(self.parameters[i] for i, _ in self.graph.writes),
-            tuple(self.names[o] for o in outputs),
+        return self.recorder.program(
+            [str(g) for g in self.graph.guards if is_known_before(g.dim)],
+            [self.parameters[i] for i, _ in self.graph.writes],
+            self.returned,
         )
 
     def _let_go(self) -> None:
@@ -137,9 +136,6 @@ class _Builder:
             if k in gone:
                 lines.append(f"{INDENT}del {', '.join(gone[k])}")
         self.lines = lines
-        if self.native is not None:
-            returned = {self.names[o] for o in self.graph.outputs if o in self.names}
-            self.native = _with_drops(self.native, returned)
 
     def _emit(self, line: str) -> None:
         self.lines.append(INDENT + line)
@@ -173,54 +169,44 @@ class _Builder:
 
     def _library_call(self, node: Node) -> None:
         if node.op is HOST:
-            self.native = None
             arguments = [self._value(i) for i in node.inputs[: -1 if node.attrs["after"] else None]]
             call = f"host{node.attrs['call']}({', '.join(arguments)})"
+            name = self._assigned(node, call)
+            self.recorder.call(name, call, array=False)
         elif node.op is HOST_RESULT:
-            self.native = None
             self._host_result(node)
-            return
         elif node.op in WRITES:
-            self.native = None
             self._write(node)
-            return
         else:
             arguments = [self._value(i) for i in node.inputs]
             arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
             call = f"{node.op.name}({', '.join(arguments)})"
             if node.kind is not Kind.VIEW or node.op is RESHAPE:
                 call = f'asarray({call}, order="C")'
-        self._note_native(node)
-        self._emit(f"{self._named(node)} = {call}  # {node.where}")
+            self._record(node, self._assigned(node, call), call)
 
-    def _note_native(self, node: Node) -> None:
-        """The entry stub's step for a library call, whose result gets the next name."""
-        if self.native is None or (is_transparent(node) and not node.op.fresh):
-            return  # the stub follows such views where they are read
-        name = f"t{self.counter}"
-        made = self._made_natively(node, name)
-        if made is None:
-            self.native = None
-            return
-        self.native += made
-        self.known.add(name)
-        self.contiguous.add(name)
+    def _assigned(self, node: Node, expression: str) -> str:
+        name = self._named(node)
+        self._emit(f"{name} = {expression}  # {node.where}")
+        return name
 
-    def _made_natively(self, node: Node, name: str) -> list[Step] | None:
-        shape, dtype = tuple(map(str, node.spec.shape)), node.spec.dtype.name
-        if node.op is RESHAPE:
-            source = self._memory(node.inputs[0])
-            return None if source is None else [Same(name, source)]
-        if node.op is FULL and node.inputs[0].op is CONSTANT:
-            zeros = is_zero_bits(node.inputs[0].attrs["value"])
-            return [Make(name, dtype, shape, True)] if zeros else None
-        found = native_product(node, name, self._memory)
-        return None if found is None else [Make(name, dtype, shape, False), found]
+    def _record(self, node: Node, name: str, expression: str) -> None:
+        """What the entry stub does for a library call."""
+        if is_transparent(node) and not node.op.fresh:
+            self.recorder.view(name, expression)
+        elif node.op is RESHAPE and (source := self._memory(node.inputs[0])) is not None:
+            self.recorder.reshaped(name, source, expression)
+        elif node.op is FULL and _is_zero(node.inputs[0]):
+            self.recorder.make(name, node.spec, zeros=True)
+        elif (product := native_product(node, name, self._memory)) is not None:
+            self.recorder.product(product, node.spec)
+        else:
+            self.recorder.call(name, expression)
 
     def _memory(self, node: Node) -> str | None:
         """The variable of a contiguous array that the entry stub has."""
-        name = self.names.get(node)
-        return name if name in self.known and name in self.contiguous else None
+        name = self.names.get(node, "")
+        return name if name in self.recorder.contiguous else None
 
     def _write(self, node: Node) -> None:
         """`t[...] = value` in the memory that held the old elements."""
@@ -228,25 +214,28 @@ class _Builder:
         given = self._value(value)
         name = self._written(node)
         if node.op is UPDATE:
-            self._emit(f"{name}[{_slices(node)}] = {given}  # {node.where}")
+            line = f"{name}[{_slices(node)}] = {given}"
         else:
             attrs = ", ".join(f"{k}={_literal(v)}" for k, v in node.attrs.items())
             arguments = ", ".join([name, given, *index, attrs])
-            self._emit(f"{node.op.name}_in_place({arguments})  # {node.where}")
+            line = f"{node.op.name}_in_place({arguments})"
+        self._emit(f"{line}  # {node.where}")
+        self.recorder.effect(line)
 
     def _written(self, node: Node) -> str:
         """The variable that a write changes; those who need the old values keep a copy."""
         base = node.inputs[0]
         name = self._array(base)
         plan = self.staged.plan
-        if node in plan.copied or node in plan.saved:
-            self.native = None
         if node in plan.copied:
-            self._emit(f'{self._named(node)} = array({name}, order="C")')
+            copied = f'array({name}, order="C")'
+            self._emit(f"{self._named(node)} = {copied}")
+            self.recorder.call(self.names[node], copied)
             return self.names[node]
         if node in plan.saved:
             saved = self._fresh()
             self._emit(f"{saved} = {name}.copy()")
+            self.recorder.call(saved, f"{name}.copy()")
             for view in [n for n in self.names if n is not base and memory_of(n) is base]:
                 del self.names[view]
             self.names[base] = saved
@@ -257,19 +246,26 @@ class _Builder:
         """An array that a host call gave: checked, and its sizes given their names."""
         position, shape, dtype, *_ = node.attrs.values()
         source, name = self.names[node.inputs[0]], self._named(node)
-        self._emit(f'{name} = asarray({source}[{position}], order="C")')
         expected = f"{name}.dtype == {dtype.name} and {name}.ndim == {len(shape)}"
-        self._emit(f'ensure({expected}, "{node.where}: another dtype or number of axes")')
+        lines = [
+            f'{name} = asarray({source}[{position}], order="C")',
+            f'ensure({expected}, "{node.where}: another dtype or number of axes")',
+        ]
+        sizes = []
         for axis, dim in enumerate(shape):
             if isinstance(dim, int):
-                self._emit(f'ensure({name}.shape[{axis}] == {dim}, "{node.where}: another size")')
+                lines.append(f'ensure({name}.shape[{axis}] == {dim}, "{node.where}: another size")')
             else:
-                self._emit(f"{dim} = {name}.shape[{axis}]")
-                self._emit(f'ensure({dim} > 1, "{node.where}: another size")')
+                lines.append(f"{dim} = {name}.shape[{axis}]")
+                lines.append(f'ensure({dim} > 1, "{node.where}: another size")')
                 self.bound.add(str(dim))
+                sizes.append((axis, str(dim)))
         for guard in [g for g in self.waiting if symbols(g.dim) <= self.bound]:
-            self._emit(f'ensure({guard}, "{guard}")')
+            lines.append(f'ensure({guard}, "{guard}")')
             self.waiting.remove(guard)
+        for line in lines:
+            self._emit(line)
+        self.recorder.call(name, name, lines, sizes=sizes)
 
     def _kernels(self, group: Group, kernels: Sequence[Lowered]) -> None:
         for node in group.outputs:
@@ -285,12 +281,7 @@ class _Builder:
     def _make(self, node: Node) -> None:
         shape = _literal(node.spec.shape)
         self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
-        if self.native is not None:
-            sizes_of = tuple(map(str, node.spec.shape))
-            made = Make(self.names[node], node.spec.dtype.name, sizes_of, False)
-            self.native.append(made)
-        self.known.add(self.names[node])
-        self.contiguous.add(self.names[node])
+        self.recorder.make(self.names[node], node.spec)
 
     def _kernel(self, group: Group, lowered: Lowered) -> None:
         arrays = _tuple([self._array(n) for n in lowered.buffers])
@@ -304,11 +295,8 @@ class _Builder:
             work += f"*(({lowered.extent})//{WIDE})"
         self._emit(f"{kernel.name}({arrays}, {_tuple(sizes)}, {lowered.extent}, {work})")
         names = tuple(self._array(n) for n in lowered.buffers)
-        if not self.known.issuperset(names):
-            self.native = None
-        if self.native is not None:
-            run = Run(len(self.kernels), names, tuple(sizes), str(lowered.extent), work)
-            self.native.append(run)
+        step = Run(len(self.kernels), names, tuple(sizes), str(lowered.extent), work)
+        self.recorder.run(step)
         source = self._print(lowered, description(group))
         self.kernels.append(source)
 
@@ -336,33 +324,18 @@ class _Builder:
         values: list[str] = []
         for node in self.graph.outputs:
             if node.kind is Kind.SOURCE and node.op is not INPUT:
-                values.append(f"asarray({self._value(node)}, {node.spec.dtype.name})")
+                value = f"asarray({self._value(node)}, {node.spec.dtype.name})"
+                name = self._fresh()
+                self.recorder.call(name, value)
             else:
-                values.append(self._array(node))
+                value = name = self._array(node)
+            values.append(value)
+            self.returned.append(self.recorder.returned(name))
         self._emit(f"return {_tuple(values)}")
 
 
-def _with_drops(steps: list[Step], returned: set[str]) -> list[Step]:
-    """The steps, each made array let go after the last one that reads it."""
-    made = {s.name for s in steps if isinstance(s, Make)} - returned
-    owner: dict[str, str] = {}
-    last: dict[str, int] = {}
-    for k, step in enumerate(steps):
-        read: tuple[str, ...] = ()
-        match step:
-            case Run():
-                read = step.buffers
-            case Product():
-                read = (step.x.array, step.y.array, step.result)
-            case Same():
-                owner[step.name] = owner.get(step.array, step.array)
-                read = (step.array,)
-        last |= {owner.get(name, name): k for name in read}
-    found: list[Step] = []
-    for k, step in enumerate(steps):
-        found.append(step)
-        found += [Drop(name) for name, at in last.items() if at == k and name in made]
-    return found
+def _is_zero(node: Node) -> bool:
+    return node.op is CONSTANT and is_zero_bits(node.attrs["value"])
 
 
 def _work(group: Group, buffers: int) -> int:

@@ -166,7 +166,7 @@ class CompiledFunction:
 
         if self._entry is None:
             self._entry = EntryPoint(self.__name__, self._call)
-        found.not_native = "a step is no kernel" if call.program.by_python else ""
+        found.not_native, found.python_steps = "", call.python_steps
         self._entry.add(
             call.program, call.signature, call.kernels, call.held, self._options.parallel
         )

@@ -13,16 +13,15 @@ bytes of a result that need not be written and read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .affine import Index, as_index, fixed, identity
+from .access import behind, domain_of, is_transparent, readers_before_writes, reads, result_place
+from .affine import Index, identity
 from .affine import axis as affine_axis
 from .graph import INPUT, Graph, Node
 from .ops import Kind
 from .ops.elementwise import CAST
-from .ops.indexing import INDEX_ADD, INDEX_PUT
-from .ops.views import UPDATE, broadcast_index
 from .spec import COMPLEX, FUSABLE
 from .symbolic import Dim
 
@@ -119,93 +118,10 @@ def _runs_along_memory(scan: Node) -> bool:
     return all(isinstance(d, int) and d == 1 for d in scan.spec.shape[scan.attrs["axis"] + 1 :])
 
 
-WRITES = (UPDATE, INDEX_PUT, INDEX_ADD)  # their result lies where their first input was
-
-
-def memory_of(node: Node) -> Node:
-    """The value whose memory a chain of views shows."""
-    while not node.op.fresh:
-        node = node.inputs[0]
-    return node
-
-
-def readers_before_writes(graph: Graph) -> dict[Node, list[Node]]:
-    """For each write, the operations that read what it overwrites and were written before it."""
-    readers: dict[Node, list[Node]] = {}
-    found: dict[Node, list[Node]] = {}
-    for node in graph.nodes:
-        if node.op in WRITES:
-            found[node] = list(readers.get(memory_of(node.inputs[0]), ()))
-        if node.op.fresh:
-            for source in {memory_of(i) for i in node.inputs}:
-                readers.setdefault(source, []).append(node)
-    return found
-
-
 def _is_complex_loop(node: Node) -> bool:
     """Whether complex numbers are computed in a loop; a cast to a real number warns, in NumPy."""
     drops = node.op is CAST and node.spec.dtype.kind != "c"
     return node.op.loop is not None and node.op.loop.on_complex and not drops
-
-
-def is_transparent(node: Node) -> bool:
-    """A view that is followed as an index map."""
-    return node.kind is Kind.VIEW and node.op.index_map is not None
-
-
-def follow(node: Node, index: Index) -> tuple[Node, Index]:
-    """The value behind a chain of views, and the index into it."""
-    while is_transparent(node):
-        assert node.op.index_map is not None
-        source = node.inputs[0]
-        index = as_index(node.op.index_map(index, source.spec, **node.attrs))
-        node = source
-    return node, _normal(index, node)
-
-
-def _behind(node: Node) -> Node:
-    """The value behind a chain of views."""
-    while is_transparent(node):
-        node = node.inputs[0]
-    return node
-
-
-def _normal(index: Index, node: Node) -> Index:
-    """Index 0 along axes of size one."""
-    return tuple(
-        fixed(0) if isinstance(d, int) and d == 1 else i
-        for i, d in zip(index, node.spec.shape, strict=True)
-    )
-
-
-def reads(node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
-    """What a fusable operation reads to compute its element at `index`.
-
-    For a reduction `index` is that of the element taken in, over the shape of its input.
-    """
-    for operand in node.inputs:
-        own = (
-            index
-            if node.kind is Kind.REDUCE
-            else as_index(broadcast_index(index, operand.spec.shape))
-        )
-        yield follow(operand, own)
-
-
-def domain_of(node: Node) -> tuple[Dim, ...]:
-    return node.inputs[0].spec.shape if node.kind is Kind.REDUCE else node.spec.shape
-
-
-def result_place(node: Node, place: Index) -> Index:
-    """The index of a member's result; the place of a reduction is that of the elements it takes
-    in.
-    """
-    if node.kind is not Kind.REDUCE:
-        return place
-    axes, keep = node.attrs["axis"], node.attrs["keepdims"]
-    if keep:
-        return tuple(fixed(0) if k in axes else i for k, i in enumerate(place))
-    return tuple(i for k, i in enumerate(place) if k not in axes)
 
 
 class _Fusion:
@@ -215,8 +131,8 @@ class _Fusion:
         for node in graph.nodes:
             if not is_transparent(node):
                 for source in node.inputs:
-                    self.consumers.setdefault(_behind(source), set()).add(node)
-        self.needed = {_behind(node) for node in graph.needed}
+                    self.consumers.setdefault(behind(source), set()).add(node)
+        self.needed = {behind(node) for node in graph.needed}
         self.groups: list[Group] = []
         self.group_of: dict[Node, Group] = {}
         self.before = readers_before_writes(graph)
@@ -440,7 +356,7 @@ class _Fusion:
 
     def _inputs(self, group: Group) -> list[Node]:
         inside = group.inside
-        sources = [_behind(i) for m in inside for i in m.inputs]
+        sources = [behind(i) for m in inside for i in m.inputs]
         return [s for s in sources if s not in inside]
 
     def _inline(self, home: Group, node: Node, source: Node, index: Index) -> None:
@@ -548,7 +464,7 @@ def _subtree(source: Node, group: Group) -> set[Node]:
         node = stack.pop()
         if node in inside and node not in found:
             found.add(node)
-            stack.extend(_behind(i) for i in node.inputs)
+            stack.extend(behind(i) for i in node.inputs)
     return found
 
 
@@ -563,7 +479,7 @@ def external_inputs(group: Group) -> list[Node]:
             continue
         seen.add(node)
         if node in inside:
-            stack.extend(_behind(i) for i in reversed(node.inputs))
+            stack.extend(behind(i) for i in reversed(node.inputs))
         elif node.kind is not Kind.SOURCE or node.op is INPUT:
             found[node] = None
     return list(found)
@@ -575,7 +491,7 @@ def drop_unused(group: Group) -> None:
         node = stack.pop()
         if node in inside and node not in alive:
             alive.add(node)
-            stack.extend(_behind(i) for i in node.inputs)
+            stack.extend(behind(i) for i in node.inputs)
     group.place = {m: p for m, p in group.place.items() if m in alive}
     group.inlined = {m for m in group.inlined if m in alive}
     group.outputs.sort(key=list(group.place).index)

@@ -30,15 +30,9 @@ from jitgraph_codegen.blocks import BLOCK, blocked, flattened, inner_extents
 from jitgraph_codegen.passes import Interior, optimise, split
 from jitgraph_codegen.tiling import TILE_WIDTH, tiled
 
+from .access import domain_of, follow, reads, result_place
 from .affine import Affine, Index, Wrap
-from .fuse import (
-    Group,
-    domain_of,
-    external_inputs,
-    follow,
-    reads,
-    result_place,
-)
+from .fuse import Group, external_inputs
 from .graph import CONSTANT, SIZE, Node
 from .naming import LOOP_NAMES, base_name, unique
 from .ops import Kind

@@ -8,7 +8,7 @@ import re
 
 from jitgraph_codegen.printing import DTYPES
 
-from .fuse import WRITES
+from .access import WRITES
 from .graph import INPUT, Node
 from .ops import TABLE
 

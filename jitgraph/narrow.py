@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from .fuse import WRITES, Group, external_inputs, memory_of
+from .access import WRITES, memory_of
+from .fuse import Group, external_inputs
 from .graph import INPUT, Node
 from .lower import Lowered
 from .ops import Kind

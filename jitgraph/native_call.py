@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from jitgraph_codegen import blas
 from jitgraph_codegen.machine_code import MachineCode
 from jitgraph_codegen.native import (
     ArrayParam,
+    Call,
     FloatParam,
     IntParam,
     NativeProgram,
@@ -21,12 +21,10 @@ from jitgraph_codegen.native import (
     SameParam,
     Signature,
 )
-from jitgraph_codegen.program import DeoptimisedError
 
 from .capture.surroundings import Place
 from .program import Specialisation
 from .signature import ARRAY, FLOAT, INTEGER, NUMBER, STATIC, Same
-from .symbolic import is_known_before
 from .tree import LEAF
 
 
@@ -38,6 +36,10 @@ class NativeCall:
     signature: Signature
     kernels: list[MachineCode]
     held: dict[str, Any]
+
+    @property
+    def python_steps(self) -> int:
+        return sum(isinstance(step, Call) for step in self.program.steps)
 
 
 def native_call(
@@ -62,89 +64,32 @@ def native_call(
     outer = [*builder.lifted(), *builder.fixtures()]
     if None in outer:
         return "it depends on an attribute that its object does not hold"
-    single = found.tree is LEAF or found.tree.kind is type(None)
-    arrays = tuple(found.stays_array(k) for k in range(len(found.results)) if _plain(found))
+    native = found.native()
+    if native is None:
+        return "it runs on a device" if found.options.target != "cpu" else "a guard has no value"
+    held = builder.held | native.functions
+    held["dynamically"] = lambda reason, *args: dynamically(reason, args, {})
+    arrays: tuple[bool, ...] = ()
+    built: tuple[str, ...] | None = None
+    if _plain(found):
+        arrays = tuple(found.stays_array(k) for k in range(len(found.results)))
+    else:
+        built = found.symbols
+        held["built"] = lambda values, *sizes: found.built(values, sizes)
     signature = Signature(
         tuple(p for p in params if p is not None), tuple(o for o in outer if o is not None),
-        single, arrays,
+        found.tree is LEAF or found.tree.kind is type(None), arrays, built,
     )  # fmt: skip
-    native = found.native() if _plain(found) else None
-    if native is not None and (blas.addresses() or not native.program.multiplies):
-        return NativeCall(native.program, signature, native.kernels, builder.held)
-    graph = found.graph
-    guards = tuple(str(g) for g in graph.guards if is_known_before(g.dim))
-    written = tuple(f"a{graph.inputs.index(i)}" for i, _ in graph.writes)
-    program = NativeProgram(guards, (), written, (), by_python=True)
-    driver = _driver(found, signature, dynamically)
-    return NativeCall(program, signature, [], builder.held | {"driver": driver})
+    return NativeCall(native.program, signature, native.kernels, held)
 
 
 def _plain(found: Specialisation) -> bool:
-    """Whether a function's value is an array, a tuple of them, or None."""
+    """Whether a function's value is an array, a tuple of them, or None, and no Python number."""
     single = found.tree is LEAF or found.tree.kind is type(None)
     flat = found.tree.kind is tuple and all(child is LEAF for child in found.tree.children)
-    outputs = len(found.captured.graph.outputs)
-    return (single or flat) and list(found.results) == list(range(outputs))
-
-
-def _driver(
-    found: Specialisation, signature: Signature, dynamically: Callable[..., Any]
-) -> Callable[..., Any]:
-    """The program as a function of the arguments, for calls whose arguments were checked.
-
-    For a matrix and a number it is
-
-        def call(p0, p1):
-            (s0, s1), a1 = p0.shape, asarray(p1)
-            try:
-                return built(program(p0, a1, (s0, s1)), (s0, s1))
-            except Deoptimised as error: ...
-    """
-    lines: list[str] = []
-    arrays: list[str] = []
-    lifted = [f"fetch{k}()" for k in range(len(found.captured.lifted))]
-    for k, param in enumerate(signature.positional):
-        match param:
-            case ArrayParam(name, _, sizes, scalar=scalar):
-                lines.append(f"{name} = asarray(p{k})" if scalar else f"{name} = p{k}")
-                lines += _unpacked(name, sizes)
-                arrays.append(name)
-            case FloatParam(name):
-                lines.append(f"{name} = asarray(p{k})")
-                arrays.append(name)
-            case IntParam(size):
-                lines.append(f"{size} = p{k}")
-    outer = [o.param for o in signature.outer if isinstance(o.param, ArrayParam)]
-    for param, fetch in zip(outer, lifted, strict=True):
-        lines.append(f"{param.name} = {fetch}")
-        lines += _unpacked(param.name, param.sizes)
-        arrays.append(param.name)
-    parameters = ", ".join(f"p{k}" for k in range(len(signature.positional)))
-    sizes_text = f"({''.join(f'{s}, ' for s in found.symbols)})"
-    text = [
-        f"def call({parameters}):",
-        *[f"    {line}" for line in lines],
-        f"    sizes = {sizes_text}",
-        "    try:",
-        f"        return built(program({', '.join([*arrays, 'sizes'])}), sizes)",
-        "    except Deoptimised as error:",
-        f"        return dynamically(str(error), ({parameters}{',' if parameters else ''}), {{}})",
-    ]
-    namespace: dict[str, Any] = {
-        "asarray": np.asarray, "program": found.forward, "built": found.built,
-        "Deoptimised": DeoptimisedError, "dynamically": dynamically,
-    }  # fmt: skip
-    namespace |= {f"fetch{k}": value.fetch for k, value in enumerate(found.captured.lifted)}
-    exec("\n".join(text), namespace)
-    call: Callable[..., Any] = namespace["call"]
-    return call
-
-
-def _unpacked(name: str, sizes: tuple[str | int, ...]) -> list[str]:
-    if not any(isinstance(s, str) for s in sizes):
-        return []
-    targets = "".join(f"{s if isinstance(s, str) else '_'}, " for s in sizes)
-    return [f"{targets}= {name}.shape"]
+    outputs = found.graph.outputs
+    numbers = any(o.spec.weak for o in outputs)
+    return (single or flat) and not numbers and list(found.results) == list(range(len(outputs)))
 
 
 class _Builder:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from jitgraph_codegen.blas import DTYPES
+from jitgraph_codegen import blas
 from jitgraph_codegen.native import Matrix, Product
 
+from .access import is_transparent
 from .affine import as_index, identity
-from .fuse import is_transparent
 from .graph import Node
 from .ops.library import MATMUL
 from .symbolic import Dim, Shape, add, mul, product
@@ -24,10 +24,10 @@ def native_product(node: Node, result: str, named: Callable[[Node], str | None])
 
     named: the variable of a contiguous array in memory, None for others.
     """
-    if node.op is not MATMUL:
+    if node.op is not MATMUL or not blas.addresses():
         return None
     dtype = node.spec.dtype.name
-    if dtype not in DTYPES or any(i.spec.dtype != node.spec.dtype for i in node.inputs):
+    if dtype not in blas.DTYPES or any(i.spec.dtype != node.spec.dtype for i in node.inputs):
         return None
     if any(d == 0 for i in node.inputs for d in i.spec.shape):
         return None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jitgraph_codegen import blas, store
 from jitgraph_codegen import program as runtime
-from jitgraph_codegen import store
 from jitgraph_codegen.machine_code import MachineCode
 from jitgraph_codegen.native import NativeProgram
 from jitgraph_codegen.source import KernelSource
@@ -50,10 +50,11 @@ class Fixed:
 
 @dataclass(frozen=True)
 class NativeCode:
-    """A native program with its kernels in memory."""
+    """A native program with its kernels in memory, and the Python functions it calls."""
 
     program: NativeProgram
     kernels: list[MachineCode]
+    functions: dict[str, Callable[..., Any]]
 
 
 @dataclass
@@ -74,6 +75,7 @@ class Specialisation:
     origins: Mapping[str, str]  # what in the arguments a size is, as in "x.shape[0]"
     hits: int = 0
     not_native: str | None = None  # why calls go through Python; empty if they do not
+    python_steps: int = 0  # functions that machine code calls
 
     @property
     def compiled_in(self) -> set[str]:
@@ -119,11 +121,18 @@ class Specialisation:
         return _stays_array(self.captured.graph.outputs[position])
 
     def native(self) -> NativeCode | None:
-        """The program for the entry stub, if all its steps are machine code."""
+        """The program for the entry stub, if it takes one."""
         source = self.source(self.graph, self.layouts)
         if source.native is None or self.options.target != "cpu":
             return None
-        return NativeCode(source.native, [runtime.machine_code(k) for k in source.kernels])
+        kernels = [runtime.machine_code(k) for k in source.kernels]
+        functions = runtime.functions(source.native, self._operations())
+        return NativeCode(source.native, kernels, functions)
+
+    def _operations(self) -> dict[str, Callable[..., Any]]:
+        """What the program's text calls by name: the library, and the user's calls of others."""
+        hosts = {f"host{k}": call for k, call in enumerate(self.captured.hosts)}
+        return library_operations() | hosts
 
     @cached_property
     def backward(self) -> Callable[..., tuple[Any, ...]]:
@@ -144,10 +153,8 @@ class Specialisation:
 
             launcher = on_device
         config.log("source", source.text)
-        operations = library_operations()
-        operations |= {f"host{k}": call for k, call in enumerate(self.captured.hosts)}
         before = runtime.counters.compiled, runtime.counters.loaded
-        program = runtime.load(source, operations, self.options.parallel, launcher)
+        program = runtime.load(source, self._operations(), self.options.parallel, launcher)
         compiled, loaded = runtime.counters.compiled, runtime.counters.loaded
         config.log(
             "cache",
@@ -290,8 +297,11 @@ def program_of(
 
 @cache
 def _generator() -> str:
-    """What programs depend on besides their graph: NumPy, and the front end's own source."""
-    return store.key(np.__version__, store.fingerprint(Path(__file__).parent, ("*.py", "*/*.py")))
+    """What programs depend on besides their graph: NumPy, whether its BLAS is one whose functions
+    are known, and the front end's own source.
+    """
+    known = f"{np.__version__} {bool(blas.addresses())}"
+    return store.key(known, store.fingerprint(Path(__file__).parent, ("*.py", "*/*.py")))
 
 
 def library_operations() -> dict[str, Callable[..., Any]]:

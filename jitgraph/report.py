@@ -15,9 +15,10 @@ from jitgraph_codegen.runtime import LoadedKernel
 from jitgraph_codegen.source import KernelSource
 from jitgraph_codegen.vector_width import vector_bits
 
+from .access import WRITES, memory_of
 from .build import Staged, stage
 from .capture import HostCall
-from .fuse import WRITES, Group, external_inputs, memory_of
+from .fuse import Group, external_inputs
 from .graph import Graph, Node
 from .narrow import narrow
 from .ops.host import HOST, HOST_RESULT
@@ -68,6 +69,9 @@ def explain(found: Specialisation) -> Explanation:
     calls = None
     if found.not_native is not None:
         calls = f"by Python: {found.not_native}" if found.not_native else "in machine code"
+    if calls is not None and found.python_steps:
+        steps = "steps" if found.python_steps > 1 else "step"
+        calls += f", which calls Python for {found.python_steps} {steps}"
     details: dict[str, Any] = {
         "name": graph.name,
         "operations": len(graph.nodes),

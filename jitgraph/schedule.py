@@ -13,19 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from .access import WRITES, memory_of, reads, result_place
 from .affine import Affine, Index, fixed
-from .fuse import (
-    WRITES,
-    Group,
-    Partition,
-    Refusal,
-    Step,
-    drop_unused,
-    external_inputs,
-    memory_of,
-    reads,
-    result_place,
-)
+from .fuse import Group, Partition, Refusal, Step, drop_unused, external_inputs
 from .graph import Node, SizeSources
 from .ops import Kind, views
 from .ops.host import HOST_RESULT

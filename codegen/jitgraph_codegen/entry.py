@@ -18,9 +18,10 @@ from collections.abc import Sequence
 import numpy as np
 from llvmlite import ir
 
-from .blas import multiply, product_sizes
+from .blas_calls import multiply, product_sizes
 from .native import (
     ArrayParam,
+    Call,
     Drop,
     FloatParam,
     IntParam,
@@ -65,16 +66,13 @@ class _Stub(StubBuilder):
     def __init__(self, program: NativeProgram, signature: Signature, parallel: bool) -> None:
         self.program, self.signature, self.parallel = program, signature, parallel
         super().__init__("entry")
+        self.owned: list[str] = []  # arrays with a reference of ours
         self._check_arguments()
         self._count()
-        if program.by_python:
-            self._call_driver()
-        else:
-            for step in program.steps:
-                self._step(step)
-            dropped = {s.dropped for s in program.steps if isinstance(s, Drop)}
-            made = [s.name for s in program.steps if isinstance(s, Make)]
-            self._return([name for name in made if name not in dropped])
+        self._hold_surroundings()
+        for step in program.steps:
+            self._step(step)
+        self._return()
         self.builder.position_at_end(self.missed)
         following = self.pointer(self.load(self.symbol("next_stub"), 0, I64), ENTRY)
         self.builder.ret(self.builder.call(following, self.function.args, tail=True))
@@ -110,6 +108,8 @@ class _Stub(StubBuilder):
                     texts += (*step.sizes, step.extent, step.work)
                 case Product():
                     texts += product_sizes(step)
+                case Call():
+                    texts += step.sizes
         for tree in {ast.unparse(n.right) for t in texts for n in ast.walk(ast.parse(t))
                      if isinstance(n, ast.BinOp) and isinstance(n.op, ast.FloorDiv)
                      and not isinstance(n.right, ast.Constant)}:  # fmt: skip
@@ -148,6 +148,7 @@ class _Stub(StubBuilder):
             case SameParam(held):
                 self.same(obj, self.symbol(held))
             case FloatParam(name):
+                self.objects[name] = obj
                 self.same(self.load(obj, TYPE, I64), self.symbol("PyFloat_Type"))
                 self.data[name] = self.builder.add(obj, number(HEAD))
             case IntParam(size):
@@ -218,6 +219,13 @@ class _Stub(StubBuilder):
         counter = self.pointer(self.symbol("hits"), I64)
         self.builder.store(self.builder.add(self.builder.load(counter), number(1)), counter)
 
+    def _hold_surroundings(self) -> None:
+        """Arrays that are no arguments live on, whatever others do while the program runs."""
+        for outer in self.signature.outer:
+            if isinstance(outer.param, ArrayParam):
+                self.call("Py_IncRef", ir.VoidType(), self.objects[outer.param.name])
+                self.owned.append(outer.param.name)
+
     # steps
 
     def _step(self, step: Step) -> None:
@@ -226,6 +234,9 @@ class _Stub(StubBuilder):
                 self._make(step)
             case Drop():
                 self.call("Py_DecRef", ir.VoidType(), self.objects[step.dropped])
+                self.owned.remove(step.dropped)
+            case Call():
+                self._call_python(step)
             case Same():
                 self.data[step.name] = self.data[step.array]
             case Product():
@@ -256,7 +267,7 @@ class _Stub(StubBuilder):
         b.position_at_end(after)
 
     def _make(self, step: Make) -> None:
-        b, null = self.builder, number(0)
+        b = self.builder
         shape = [self.expression(text) for text in step.shape]
         total: ir.Value = number(np.dtype(step.dtype).itemsize)
         for size in shape:
@@ -278,13 +289,8 @@ class _Stub(StubBuilder):
             made.add_incoming(fresh, from_small)
         else:
             made = self._fresh(step.dtype, shape)
-        exists = self.function.append_basic_block("made")
-        failed = self.function.append_basic_block("failed")
-        b.cbranch(b.icmp_signed("!=", made, null), exists, failed)
-        b.position_at_end(failed)  # out of memory: NumPy has set the error
-        b.ret(null)
-        b.position_at_end(exists)
-        self.objects[step.name] = made
+        self._unless_failed(made)  # out of memory: NumPy has set the error
+        self._own(step.name, made)
         self.data[step.name] = self.load(made, HEAD, I64)
         if step.zeros:
             self.call("memset", I64, self.data[step.name], ir.Constant(I32, 0), total)
@@ -311,29 +317,91 @@ class _Stub(StubBuilder):
         self.call("Py_DecRef", ir.VoidType(), sizes)
         return made
 
-    def _call_driver(self) -> None:
-        _, args, count, _ = self.function.args
-        driver = self.symbol("driver")
-        result = self.call("PyObject_Vectorcall", I64, driver, args, count, number(0))
-        self.builder.ret(result)
+    def _own(self, name: str, value: ir.Value) -> None:
+        self.objects[name] = value
+        self.owned.append(name)
 
-    def _return(self, made: Sequence[str]) -> None:
-        returned = self.program.returned
-        values = []
-        for name, array in zip(returned, self.signature.arrays, strict=True):
-            value = self.objects[name]
-            if name not in made or returned.count(name) > 1:
-                self.call("Py_IncRef", ir.VoidType(), value)
-            values.append(value if array else self.call("PyArray_Return", I64, value))
-        for name in made:
-            if name not in returned or returned.count(name) > 1:
-                self.call("Py_DecRef", ir.VoidType(), self.objects[name])
-        if self.signature.single:
-            self.builder.ret(values[0] if values else self._none())
+    def _let_go(self) -> None:
+        for name in self.owned:
+            self.call("Py_DecRef", ir.VoidType(), self.objects[name])
+
+    def _unless_failed(self, value: ir.Value) -> None:
+        """Leave with the error that is set if there is no value."""
+        b = self.builder
+        failed, going_on = map(self.function.append_basic_block, ("failed", "going_on"))
+        b.cbranch(b.icmp_signed("!=", value, number(0)), going_on, failed)
+        b.position_at_end(failed)
+        self._let_go()
+        b.ret(number(0))
+        b.position_at_end(going_on)
+
+    def _called(self, function: str, values: Sequence[ir.Value], sizes: Sequence[str]) -> ir.Value:
+        """The result of a Python function of values and of sizes as integers."""
+        integers = [self.call("PyLong_FromLongLong", I64, self.expression(text)) for text in sizes]
+        arguments = self.array_of([*values, *integers])
+        count = number(len(values) + len(integers))
+        result = self.call(
+            "PyObject_Vectorcall", I64, self.symbol(function), arguments, count, number(0)
+        )
+        for integer in integers:
+            self.call("Py_DecRef", ir.VoidType(), integer)
+        return result
+
+    def _call_python(self, step: Call) -> None:
+        arrays = [self.objects[name] for name in step.arrays]
+        result = self._called(step.function, arrays, step.sizes)
+        self._unless_failed(result)
+        if step.checked:
+            self._unless_told(result)
+        if not step.name:
+            self.call("Py_DecRef", ir.VoidType(), result)
             return
+        self._own(step.name, result)
+        if step.array:
+            self.data[step.name] = self.load(result, HEAD, I64)
+            dims = self.load(result, DIMS, I64)
+            for axis, size in step.axes:
+                self.sizes[size] = self.load(dims, 8 * axis, I64)
+
+    def _unless_told(self, result: ir.Value) -> None:
+        """If the result is a string, this program is not for the values of the call: hand that and
+        the arguments to what runs it in another way.
+        """
+        b = self.builder
+        told, going_on = map(self.function.append_basic_block, ("told", "going_on"))
+        is_string = self.symbol("PyUnicode_Type")
+        b.cbranch(b.icmp_signed("==", self.load(result, TYPE, I64), is_string), told, going_on)
+        b.position_at_end(told)
+        self._let_go()
+        _, args, _, _ = self.function.args
+        count = len(self.signature.positional)
+        given = [self.load(args, 8 * k, I64) for k in range(count)]
+        other = self._called("dynamically", [result, *given], ())
+        self.call("Py_DecRef", ir.VoidType(), result)
+        b.ret(other)
+        b.position_at_end(going_on)
+
+    def _return(self) -> None:
+        returned, built = self.program.returned, self.signature.built
+        values = []
+        for name in returned:
+            self.call("Py_IncRef", ir.VoidType(), self.objects[name])
+            values.append(self.objects[name])
+        self._let_go()
+        if built is None:
+            values = [
+                value if array else self.call("PyArray_Return", I64, value)
+                for value, array in zip(values, self.signature.arrays, strict=True)
+            ]
+            if self.signature.single:
+                self.builder.ret(values[0] if values else self._none())
+                return
         result = self.call("PyTuple_New", I64, number(len(values)))
         for k, value in enumerate(values):
             self.call("PyTuple_SetItem", I32, result, number(k), value)
+        if built is not None:
+            together, result = result, self._called("built", [result], built)
+            self.call("Py_DecRef", ir.VoidType(), together)
         self.builder.ret(result)
 
     def _none(self) -> ir.Value:

@@ -2,7 +2,7 @@
 
     param  ::= array of a dtype, layout and fixed sizes | Python float | Python int, a size
     step   ::= an array to make, empty or of zeros | a kernel to run | a matrix product
-             | a name for the same memory | an array to let go
+             | a name for the same memory | a Python function to call | an array to let go
     value  ::= name of a parameter or of an array made
 
 Sizes are texts over the names of sizes, as the driver prints them: "s0*s1", "(s0 + 1)//2".
@@ -84,26 +84,38 @@ class Product:
     columns: str
 
 
-Step = Make | Run | Same | Product | Drop
+@dataclass(frozen=True)
+class Call:
+    """A function among the program's, called with arrays and with sizes.
+
+    name: of what it gives, empty for nothing; array: whether that is an array in C order; axes:
+    which of its axes bring sizes, with their names.  checked: whether it gives a string where the
+    program is not for these values.
+    """
+
+    name: str
+    function: str
+    arrays: tuple[str, ...]
+    sizes: tuple[str, ...]
+    array: bool
+    axes: tuple[tuple[int, str], ...]
+    checked: bool
+
+
+Step = Make | Run | Same | Product | Call | Drop
 
 
 @dataclass(frozen=True)
 class NativeProgram:
-    """guards: conditions on sizes; written: parameters whose arrays change; returned: values.
-
-    by_python: after all checks the held object `driver` is called with the arguments instead.
+    """guards: conditions on sizes; written: parameters whose arrays change; returned: values;
+    functions: the text of those that its steps call.
     """
 
     guards: tuple[str, ...]
     steps: tuple[Step, ...]
     written: tuple[str, ...]
     returned: tuple[str, ...]
-    by_python: bool = False
-
-    @property
-    def multiplies(self) -> bool:
-        """Whether there is a matrix product among the steps."""
-        return any(isinstance(step, Product) for step in self.steps)
+    functions: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -111,6 +123,7 @@ class NativeProgram:
             "steps": [[type(s).__name__, asdict(s)] for s in self.steps],
             "written": self.written,
             "returned": self.returned,
+            "functions": self.functions,
         }
 
     @staticmethod
@@ -121,17 +134,17 @@ class NativeProgram:
         ]
         return NativeProgram(
             tuple(fields["guards"]), tuple(steps), tuple(fields["written"]),
-            tuple(fields["returned"]),
+            tuple(fields["returned"]), fields["functions"],
         )  # fmt: skip
 
 
-_STEPS: dict[str, Any] = {kind.__name__: kind for kind in (Make, Run, Same, Product, Drop)}
+_STEPS: dict[str, Any] = {kind.__name__: kind for kind in (Make, Run, Same, Product, Call, Drop)}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return Matrix(**{k: _plain(v) for k, v in value.items()})
-    return tuple(value) if isinstance(value, list) else value
+    return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -182,13 +195,15 @@ Param = ArrayParam | FloatParam | IntParam | SameParam
 @dataclass(frozen=True)
 class Signature:
     """positional: of a call; outer: of the surroundings; single: whether one value is returned,
-    not a tuple; arrays: returned values that stay arrays where they have no axes.
+    not a tuple; arrays: returned values that stay arrays where they have no axes; built: the
+    sizes that the held function `built` makes the result of, after a tuple of all values.
     """
 
     positional: tuple[Param, ...]
     outer: tuple[Outer, ...]
     single: bool
     arrays: tuple[bool, ...]
+    built: tuple[str, ...] | None = None
 
     @property
     def params(self) -> Sequence[Param]:

@@ -24,8 +24,8 @@ SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32
            "float32", "float64", "complex64", "complex128")  # fmt: skip
 
 _PYTHON = (
-    "PyFloat_Type", "PyLong_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef", "PyTuple_New",
-    "PyTuple_SetItem", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
+    "PyFloat_Type", "PyLong_Type", "PyUnicode_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef",
+    "PyTuple_New", "PyTuple_SetItem", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
     "PyObject_GetAttr", "PyErr_Clear", "PyObject_Vectorcall", "PyLong_FromLongLong",
     "PyEval_SaveThread", "PyEval_RestoreThread",
 )  # fmt: skip

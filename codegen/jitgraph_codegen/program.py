@@ -22,7 +22,7 @@ import numpy as np
 
 from . import store
 from .machine_code import MachineCode, machine_name
-from .native import NativeProgram
+from .native import Call, NativeProgram
 from .recycling import recycler
 from .runtime import LoadedKernel
 from .source import KernelSource
@@ -129,12 +129,7 @@ def load(
     operations: the library functions its text names.
     launcher: makes the callable of a kernel; machine code on the CPU unless given.
     """
-    namespace: dict[str, Any] = {
-        "empty": recycler.empty, "asarray": np.asarray, "array": np.array, "ensure": _ensure,
-        "span": _span,
-        **operations,
-    }  # fmt: skip
-    namespace |= {d: np.dtype(d) for d in _DTYPES}
+    namespace = _namespace(operations)
     for kernel in source.kernels:
         if launcher is not None:
             namespace[kernel.name] = launcher(kernel)
@@ -145,6 +140,25 @@ def load(
     exec(compile(source.driver, "<jitgraph program>", "exec"), namespace)
     program: Callable[..., tuple[Any, ...]] = namespace["program"]
     return program
+
+
+def functions(
+    native: NativeProgram, operations: Mapping[str, Callable[..., Any]]
+) -> dict[str, Callable[..., Any]]:
+    """The Python functions that a native program calls, by name."""
+    namespace = _namespace(operations)
+    exec(compile(native.functions, "<jitgraph program>", "exec"), namespace)
+    names = [step.function for step in native.steps if isinstance(step, Call)]
+    return {name: namespace[name] for name in names}
+
+
+def _namespace(operations: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+    """What the text of programs names."""
+    known: dict[str, Any] = {
+        "empty": recycler.empty, "asarray": np.asarray, "array": np.array, "ensure": _ensure,
+        "span": _span, "Deoptimised": DeoptimisedError,
+    }  # fmt: skip
+    return known | dict(operations) | {d: np.dtype(d) for d in _DTYPES}
 
 
 def _span(start: int, step: int, size: int) -> slice:

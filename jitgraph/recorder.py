@@ -1,0 +1,171 @@
+"""The steps of a program as the entry stub takes them, written down beside the driver's text.
+
+What is no kernel and no matrix product becomes a small Python function that the stub calls:
+
+    def call0(a0, t2, s0):
+        t5 = transpose(a0, axes=(1, 0))
+        return asarray(concatenate(t5, t2, axis=0), order="C")
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Sequence
+
+from jitgraph_codegen.native import Call, Drop, Make, NativeProgram, Product, Run, Same, Step
+
+from .spec import Spec
+
+_VARIABLE = re.compile(r"[atsu]\d+")
+
+
+class Recorder:
+    """objects: variables the stub has as arrays; data: those whose memory it knows to be contiguous
+    or a parameter's; views: expressions of variables that are made where they are needed.
+    """
+
+    def __init__(
+        self, parameters: Iterable[str], contiguous: Iterable[str], scalars: Iterable[str]
+    ) -> None:
+        self.steps: list[Step] = []
+        self.functions: list[str] = []
+        self.objects = set(parameters)
+        self.data = set(self.objects)
+        self.contiguous = set(contiguous)
+        self.scalars = set(scalars)  # which may come as Python's numbers
+        self.views: dict[str, str] = {}
+
+    def make(self, name: str, spec: Spec, zeros: bool = False) -> None:
+        shape = tuple(map(str, spec.shape))
+        self._add(Make(name, spec.dtype.name, shape, zeros))
+
+    def run(self, step: Run) -> None:
+        self._check(step.buffers)
+        self.steps.append(step)
+
+    def product(self, step: Product, spec: Spec) -> None:
+        self.make(step.result, spec)
+        self.steps.append(step)
+
+    def view(self, name: str, expression: str) -> None:
+        self.views[name] = expression
+
+    def reshaped(self, name: str, source: str, expression: str) -> None:
+        """The memory of a contiguous array for other sizes."""
+        self.steps.append(Same(name, source))
+        self.data.add(name)
+        self.contiguous.add(name)
+        self.views[name] = expression
+
+    def call(
+        self,
+        name: str,
+        expression: str,
+        lines: Sequence[str] = (),
+        array: bool = True,
+        sizes: Sequence[tuple[int, str]] = (),
+    ) -> None:
+        """A variable that Python computes, after other lines.
+
+        array: whether it is one, in C order; sizes: names of sizes that its axes bring.  Lines that
+        call `ensure` leave the program for one in plain Python.
+        """
+        function, arrays, known = self._function([*lines, f"return {expression}"], sizes)
+        checked = any("ensure(" in line for line in lines)
+        self._add(Call(name, function, arrays, known, array, tuple(sizes), checked), array)
+
+    def effect(self, line: str) -> None:
+        """A statement for what it does to memory."""
+        function, arrays, known = self._function([line], ())
+        self.steps.append(Call("", function, arrays, known, False, (), False))
+
+    def returned(self, name: str) -> str:
+        """The variable as an array that can be handed out."""
+        if name not in self.objects:
+            self.call(name, self.views.pop(name))
+        return name
+
+    def program(
+        self, guards: Sequence[str], written: Sequence[str], returned: Sequence[str]
+    ) -> NativeProgram:
+        steps = _with_drops(self.steps, set(returned))
+        return NativeProgram(
+            tuple(guards), tuple(steps), tuple(written), tuple(returned), "\n".join(self.functions)
+        )
+
+    def _add(self, step: Make | Call, array: bool = True) -> None:
+        self.steps.append(step)
+        self.objects.add(step.name)
+        if array:
+            self.data.add(step.name)
+            self.contiguous.add(step.name)
+
+    def _check(self, names: Iterable[str]) -> None:
+        unknown = set(names) - self.data
+        if unknown:
+            raise AssertionError(f"{sorted(unknown)} have no memory")
+
+    def _function(
+        self, lines: Sequence[str], brought: Sequence[tuple[int, str]]
+    ) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+        """Lines as a function: its name, and the arrays and the sizes that it is called with."""
+        made = {line.split(" = ")[0] for line in lines if " = " in line}
+        inside = made | {name for _, name in brought}
+        arrays: dict[str, None] = {}
+        sizes: dict[str, None] = {}
+        first: dict[str, str] = {}
+
+        def need(text: str) -> None:
+            for name in _variables(text):
+                if name in inside or name in first:
+                    continue
+                if name in self.objects:
+                    arrays[name] = None
+                elif name in self.views:
+                    need(self.views[name])
+                    first[name] = f"{name} = {self.views[name]}"
+                else:
+                    sizes[name] = None
+
+        for line in lines:
+            need(line)
+        name = f"call{len(self.functions)}"
+        body = [f"{a} = asarray({a})" for a in arrays if a in self.scalars]
+        body += [*first.values(), *lines]
+        if any("ensure(" in line for line in lines):
+            body = ["try:", *(f"    {line}" for line in body)]
+            body += ["except Deoptimised as error:", "    return str(error)"]
+        head = f"def {name}({', '.join([*arrays, *sizes])}):"
+        self.functions.append("\n".join([head, *(f"    {line}" for line in body)]) + "\n")
+        return name, tuple(arrays), tuple(sizes)
+
+
+def _variables(text: str) -> list[str]:
+    names = [n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)]
+    return [name for name in names if _VARIABLE.fullmatch(name)]
+
+
+def _with_drops(steps: Sequence[Step], returned: set[str]) -> list[Step]:
+    """The steps, each made array let go after the last one that reads it."""
+    made = {s.name for s in steps if isinstance(s, Make | Call)} - {"", *returned}
+    owner: dict[str, str] = {}
+    last: dict[str, int] = {}
+    for k, step in enumerate(steps):
+        read: tuple[str, ...] = ()
+        match step:
+            case Run():
+                read = step.buffers
+            case Product():
+                read = (step.x.array, step.y.array, step.result)
+            case Call():
+                read = (step.name, *step.arrays)
+            case Same():
+                owner[step.name] = owner.get(step.array, step.array)
+                read = (step.array,)
+        last |= {owner.get(name, name): k for name in read}
+    found: list[Step] = []
+    for k, step in enumerate(steps):
+        found.append(step)
+        found += [Drop(name) for name, at in last.items() if at == k and name in made]
+    return found
