@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .affine import Index, as_index, fixed
+from .affine import Affine, Index, Taken, as_index, fixed
 from .graph import Graph, Node
 from .ops import Kind
-from .ops.indexing import INDEX_ADD, INDEX_PUT
+from .ops.elementwise import IOTA
+from .ops.indexing import GATHER, INDEX_ADD, INDEX_PUT
 from .ops.views import UPDATE, broadcast_index
 from .symbolic import Dim
 
@@ -29,31 +30,60 @@ def readers_before_writes(graph: Graph) -> dict[Node, list[Node]]:
         if node.op in WRITES:
             found[node] = list(readers.get(memory_of(node.inputs[0]), ()))
         if node.op.fresh:
-            for source in {memory_of(i) for i in node.inputs}:
+            for source in {memory_of(s) for i in node.inputs for s in sources(i)}:
                 readers.setdefault(source, []).append(node)
     return found
 
 
 def is_transparent(node: Node) -> bool:
     """A view that is followed as an index map."""
-    return node.kind is Kind.VIEW and node.op.index_map is not None
+    return node.op is GATHER or (node.kind is Kind.VIEW and node.op.index_map is not None)
 
 
 def follow(node: Node, index: Index) -> tuple[Node, Index]:
     """The value behind a chain of views, and the index into it."""
     while is_transparent(node):
-        assert node.op.index_map is not None
         source = node.inputs[0]
-        index = as_index(node.op.index_map(index, source.spec, **node.attrs))
+        if node.op is GATHER:
+            index = _gathered(node, index)
+        else:
+            assert node.op.index_map is not None
+            index = as_index(node.op.index_map(index, source.spec, **node.attrs))
         node = source
     return node, _normal(index, node)
 
 
-def behind(node: Node) -> Node:
-    """The value behind a chain of views."""
+def _gathered(node: Node, index: Index) -> Index:
+    """Where in its array the element is that a gather has at an index."""
+    array, *positions = node.inputs
+    axes: tuple[int, ...] = node.attrs["axes"]
+    start = 0 if node.attrs["front"] else axes[0]
+    count = max(p.spec.ndim for p in positions)
+    over, rest = index[start : start + count], iter(index[:start] + index[start + count :])
+    found: dict[int, Affine] = {}
+    for axis, operand in zip(axes, positions, strict=True):
+        at = as_index(broadcast_index(over, operand.spec.shape))
+        found[axis] = _position(*follow(operand, at), array.spec.shape[axis])
+    return tuple(found[k] if k in found else next(rest) for k in range(array.spec.ndim))
+
+
+def _position(positions: Node, at: Index, size: Dim) -> Affine:
+    if positions.op is IOTA and positions.spec.shape == (size,):
+        return at[0]
+    return Affine(((Taken(positions, at, size), 1),))
+
+
+def sources(node: Node) -> list[Node]:
+    """The values that an operand's elements come from: the one behind a chain of views, and the
+    positions of gathers among them.
+    """
+    found: list[Node] = []
     while is_transparent(node):
+        if node.op is GATHER:
+            for positions in node.inputs[1:]:
+                found += sources(positions)
         node = node.inputs[0]
-    return node
+    return [node, *found]
 
 
 def _normal(index: Index, node: Node) -> Index:
@@ -64,8 +94,8 @@ def _normal(index: Index, node: Node) -> Index:
     )
 
 
-def reads(node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
-    """What a fusable operation reads to compute its element at `index`.
+def operands(node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
+    """What a fusable operation combines to compute its element at `index`.
 
     For a reduction `index` is that of the element taken in, over the shape of its input.
     """
@@ -76,6 +106,19 @@ def reads(node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
             else as_index(broadcast_index(index, operand.spec.shape))
         )
         yield follow(operand, own)
+
+
+def reads(node: Node, index: Index) -> Iterator[tuple[Node, Index]]:
+    """The same, and what it reads to know where they are."""
+    for source, at in operands(node, index):
+        yield source, at
+        yield from _read_for(at)
+
+
+def _read_for(index: Index) -> Iterator[tuple[Node, Index]]:
+    for taken in (t for i in index for t in i.taken()):
+        yield taken.positions, taken.at
+        yield from _read_for(taken.at)
 
 
 def domain_of(node: Node) -> tuple[Dim, ...]:

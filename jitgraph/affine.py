@@ -1,10 +1,12 @@
 """Index expressions: integer combinations of the axes of an iteration domain plus a size
-expression, some of them wrapped around at the end of an axis.
+expression; some are wrapped around at the end of an axis, some are elements of integer arrays.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from .symbolic import Dim, add, mul
 
@@ -18,10 +20,24 @@ class Wrap:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """An element of an integer array, the node `positions`, as a position along an axis of `size`;
+    negative ones count from its end.
+    """
+
+    positions: Any
+    at: Index
+    size: Dim
+
+
+Atom = int | Wrap | Taken
+
+
+@dataclass(frozen=True)
 class Affine:
     """sum of coefficient * axis, plus an offset; view rules use `+ Dim` and `* Dim` on it."""
 
-    terms: tuple[tuple[int | Wrap, int], ...]  # (axis of the domain or wrapped index, coefficient)
+    terms: tuple[tuple[Atom, int], ...]  # (axis of the domain or other index, coefficient)
     offset: Dim = 0
 
     def __add__(self, offset: Dim) -> Affine:
@@ -45,8 +61,22 @@ class Affine:
     def axes(self) -> set[int]:
         found: set[int] = set()
         for atom, _ in self.terms:
-            found |= {atom} if isinstance(atom, int) else atom.inner.axes()
+            match atom:
+                case Wrap(inner, _):
+                    found |= inner.axes()
+                case Taken(_, at, _):
+                    found |= {axis for index in at for axis in index.axes()}
+                case _:
+                    found.add(atom)
         return found
+
+    def taken(self) -> Iterator[Taken]:
+        """The elements of arrays in it."""
+        for atom, _ in self.terms:
+            if isinstance(atom, Taken):
+                yield atom
+            elif isinstance(atom, Wrap):
+                yield from atom.inner.taken()
 
 
 Index = tuple[Affine, ...]

@@ -21,6 +21,7 @@ from . import config
 from .access import WRITES, is_transparent, memory_of
 from .errors import CaptureError
 from .fuse import Group, partition
+from .gathers import with_gathers
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
@@ -47,6 +48,7 @@ def build(
 class Staged:
     """A graph's plan with the kernel of each group, for those who want to look at it."""
 
+    graph: Graph
     plan: Plan
     kernels: Mapping[Group, tuple[Lowered, ...]]
 
@@ -54,6 +56,8 @@ class Staged:
 def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
     """Fuse and lower."""
     on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
+    if on_cpu:
+        graph = with_gathers(graph)
     plan = schedule(partition(graph, nesting=on_cpu), in_place=on_cpu)
     known = {n: layouts.get(str(n.attrs["name"]), "C") if on_cpu else "C" for n in graph.inputs}
     for refusal in plan.refusals if config.logs("fusion") else ():
@@ -72,15 +76,16 @@ def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
             continue
         name = f"{graph.name}_{len(kernels)}"  # of the first one
         kernels[step] = lower(step, name, known, options.precise, on_cpu)
-    return Staged(plan, kernels)
+    return Staged(graph, plan, kernels)
 
 
 class _Builder:
     def __init__(
         self, graph: Graph, layouts: Mapping[str, str], sizes: Sequence[str], options: Options
     ) -> None:
-        self.graph, self.options, self.sizes = graph, options, sizes
+        self.options, self.sizes = options, sizes
         self.staged = stage(graph, layouts, options)
+        self.graph = graph = self.staged.graph
         self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
         self.parameters = dict(self.names)
         contiguous = [
@@ -273,17 +278,26 @@ class _Builder:
                 self._written(node)
             else:
                 self._make(node)
+        outside = next((lowered.outside for lowered in kernels if lowered.outside), None)
+        if outside is not None:
+            self._emit(f"{self._named(outside)} = asarray(False)")
+            self.recorder.make(self.names[outside], outside.spec, zeros=True)
         for lowered in kernels:
             for node in lowered.partials:
                 self._make(node)
-            self._kernel(group, lowered)
+            self._kernel(group, lowered, outside)
+        if outside is not None:
+            self._emit(f"ensure_inside({self.names[outside]})")
+            self.recorder.expect_inside(self.names[outside])
 
     def _make(self, node: Node) -> None:
         shape = _literal(node.spec.shape)
         self._emit(f"{self._named(node)} = empty({shape}, {node.spec.dtype.name})")
         self.recorder.make(self.names[node], node.spec)
 
-    def _kernel(self, group: Group, lowered: Lowered) -> None:
+    def _kernel(self, group: Group, lowered: Lowered, outside: Node | None) -> None:
+        if outside is not None and lowered.outside is not None:
+            self.names[lowered.outside] = self.names[outside]
         arrays = _tuple([self._array(n) for n in lowered.buffers])
         kernel = lowered.kernel
         sizes = [str(lowered.sizes[s]) for s in kernel.sizes]

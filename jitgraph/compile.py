@@ -126,6 +126,8 @@ class CompiledFunction:
             return run(found, arguments)
         except runtime.DeoptimisedError as error:
             return self._dynamically(str(error), args, kwargs)
+        except runtime.OutsideError:
+            return self._function(*args, **kwargs)  # raises NumPy's error
 
     @property
     def __jitgraph_function__(self) -> Callable[..., Any]:
@@ -158,7 +160,7 @@ class CompiledFunction:
         if reason := is_supported():
             found.not_native = reason
             return
-        call = native_call(found, arguments.entries, bound.tree, self._dynamically)
+        call = native_call(found, arguments.entries, bound.tree, self._dynamically, self._function)
         if isinstance(call, str):
             found.not_native = call
             return

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .access import behind, domain_of, is_transparent, readers_before_writes, reads, result_place
+from .access import domain_of, is_transparent, readers_before_writes, reads, result_place, sources
 from .affine import Index, identity
 from .affine import axis as affine_axis
 from .graph import INPUT, Graph, Node
@@ -130,9 +130,9 @@ class _Fusion:
         self.consumers: dict[Node, set[Node]] = {}
         for node in graph.nodes:
             if not is_transparent(node):
-                for source in node.inputs:
-                    self.consumers.setdefault(behind(source), set()).add(node)
-        self.needed = {behind(node) for node in graph.needed}
+                for source in (s for i in node.inputs for s in sources(i)):
+                    self.consumers.setdefault(source, set()).add(node)
+        self.needed = {source for node in graph.needed for source in sources(node)}
         self.groups: list[Group] = []
         self.group_of: dict[Node, Group] = {}
         self.before = readers_before_writes(graph)
@@ -356,8 +356,7 @@ class _Fusion:
 
     def _inputs(self, group: Group) -> list[Node]:
         inside = group.inside
-        sources = [behind(i) for m in inside for i in m.inputs]
-        return [s for s in sources if s not in inside]
+        return [s for m in inside for i in m.inputs for s in sources(i) if s not in inside]
 
     def _inline(self, home: Group, node: Node, source: Node, index: Index) -> None:
         """Have `home` compute `source` itself, if it is cheap and needs no reduction."""
@@ -464,7 +463,7 @@ def _subtree(source: Node, group: Group) -> set[Node]:
         node = stack.pop()
         if node in inside and node not in found:
             found.add(node)
-            stack.extend(behind(i) for i in node.inputs)
+            stack.extend(s for i in node.inputs for s in sources(i))
     return found
 
 
@@ -479,7 +478,7 @@ def external_inputs(group: Group) -> list[Node]:
             continue
         seen.add(node)
         if node in inside:
-            stack.extend(behind(i) for i in reversed(node.inputs))
+            stack.extend(s for i in reversed(node.inputs) for s in reversed(sources(i)))
         elif node.kind is not Kind.SOURCE or node.op is INPUT:
             found[node] = None
     return list(found)
@@ -491,7 +490,7 @@ def drop_unused(group: Group) -> None:
         node = stack.pop()
         if node in inside and node not in alive:
             alive.add(node)
-            stack.extend(behind(i) for i in node.inputs)
+            stack.extend(s for i in node.inputs for s in sources(i))
     group.place = {m: p for m, p in group.place.items() if m in alive}
     group.inlined = {m for m in group.inlined if m in alive}
     group.outputs.sort(key=list(group.place).index)

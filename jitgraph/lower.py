@@ -27,11 +27,11 @@ import numpy as np
 from jitgraph_codegen import loop_ir as ir
 from jitgraph_codegen.angles import MODERATE
 from jitgraph_codegen.blocks import BLOCK, blocked, flattened, inner_extents
-from jitgraph_codegen.passes import Interior, optimise, split
+from jitgraph_codegen.passes import Interior, accumulates, optimise, split
 from jitgraph_codegen.tiling import TILE_WIDTH, tiled
 
-from .access import domain_of, follow, reads, result_place
-from .affine import Affine, Index, Wrap
+from .access import domain_of, follow, operands, result_place
+from .affine import Affine, Index, Taken, Wrap
 from .fuse import Group, external_inputs
 from .graph import CONSTANT, SIZE, Node
 from .naming import LOOP_NAMES, base_name, unique
@@ -44,6 +44,7 @@ from .spec import Spec
 from .symbolic import Dim, add, floordiv, product, sub, surely_nonnegative
 
 LARGE = "large"  # the flag for angles that are not moderate
+OUTSIDE = "outside"  # the flag for positions that an axis does not have
 _OF_ANGLES = (ew.SIN, ew.COS, ew.TAN)
 _COMBINED = {
     "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
@@ -66,6 +67,7 @@ class Lowered:
     domain: tuple[Dim, ...]  # what its loops run over
     shares_columns: bool = False  # whether threads share the columns that are added up
     partials: tuple[Node, ...] = ()  # memory for what blocks of a whole array are reduced to
+    outside: Node | None = None  # memory for whether a position was outside of its axis
 
 
 def lower(
@@ -138,6 +140,7 @@ class _Lowering:
         self.wraps: dict[str, dict[ir.Expr, tuple[ir.Expr, int, Dim | None]]] = {}
         self.counter = 0
         self.current_pass = 0
+        self.outside: Node | None = None
 
     # names and buffers
 
@@ -492,6 +495,9 @@ class _Lowering:
 
     def _lowered(self, kernel: ir.Kernel) -> Lowered:
         optimised = optimise(kernel)
+        if outside := self.outside if accumulates(kernel.body, OUTSIDE) else None:
+            buffer = self.buffers[outside] = ir.Buffer(OUTSIDE + "_", "bool", (), "C", "out")
+            kernel, optimised = (_telling(k, buffer) for k in (kernel, optimised))
         if not self.moderate:  # else once both nests are together
             kernel.verify()
             optimised.verify()
@@ -499,7 +505,10 @@ class _Lowering:
         holders = {b.name: n for n, b in self.buffers.items()}  # the last name is the newest
         nodes = tuple(holders[b.name] for b in optimised.buffers)
         final = self._size(optimised.extent)
-        return Lowered(optimised, nodes, sizes, final, tuple(self.group.outputs), self.group.domain)
+        return Lowered(
+            optimised, nodes, sizes, final, tuple(self.group.outputs), self.group.domain,
+            outside=outside,
+        )  # fmt: skip
 
     def _size(self, extent: ir.Extent) -> Dim:
         if isinstance(extent, int):
@@ -555,16 +564,18 @@ class _Lowering:
     def level(self, node: Node, index: Index) -> int:
         """The pass a value is known in: after how many reductions."""
         node, index = follow(node, index)
+        taken = [t for i in index for t in i.taken()]
+        known = max((self.level(t.positions, t.at) for t in taken), default=0)
         if node not in self.inside:
-            return 0
+            return known
         key = node, index
         if key not in self.levels:
             if node.kind is Kind.REDUCE:
                 found = self.level(node.inputs[0], self.group.place[node])
                 found += not self._is_nested(node)
             else:
-                found = max((self.level(s, i) for s, i in reads(node, index)), default=0)
-            self.levels[key] = found
+                found = max((self.level(s, i) for s, i in operands(node, index)), default=0)
+            self.levels[key] = max(found, known)
         return self.levels[key]
 
     def value(self, node: Node, index: Index) -> ir.Expr:
@@ -604,16 +615,16 @@ class _Lowering:
         assert node.op.loop is not None and node.op.loop_dtypes is not None
         *dtypes, result = node.op.loop_dtypes(*[i.spec for i in node.inputs], **node.attrs)
         if node.op is ew.CAST:
-            ((source, at),) = reads(node, index)
+            ((source, at),) = operands(node, index)
             return self._let(_cast(self.value(source, at), result.name), index)
         tanh = self._tanh_that_one_is_added_to(node)
         if tanh is not None:
-            ((source, at),) = reads(tanh, index)
+            ((source, at),) = operands(tanh, index)
             value = _cast(self.value(source, at), result.name)
             return self._let(ir.Apply("one_plus_tanh(x)", (value,), result.name), index)
         args = [
             _cast(self.value(source, at), dtype.name)
-            for (source, at), dtype in zip(reads(node, index), dtypes, strict=True)
+            for (source, at), dtype in zip(operands(node, index), dtypes, strict=True)
         ]
         if self.moderate and _takes_angle(node):
             limit = _constant(MODERATE[args[0].dtype], args[0].dtype)
@@ -640,7 +651,7 @@ class _Lowering:
         """The accumulator of a pass over a row, which at each step is the element of the scan."""
         accumulator = self._accumulator(node)
         self.row.body.append(accumulator)
-        ((source, at),) = reads(node, index)
+        ((source, at),) = operands(node, index)
         value = _cast(self.value(source, at), accumulator.dtype)
         self.inner.body.append(ir.Accumulate(accumulator.name, accumulator.combine, value))
         return self._let(
@@ -708,6 +719,8 @@ class _Lowering:
                 args = (self._affine(atom.inner), self._dim(atom.size))
                 term = ir.Apply("wrapped(x, y)", args, ir.INDEX)
                 self._note_wrap(atom, term)
+            elif isinstance(atom, Taken):
+                term = self._taken(atom)
             else:
                 term = ir.Var(self.index_names[atom], ir.INDEX)
             if coefficient != 1:
@@ -720,6 +733,28 @@ class _Lowering:
         if isinstance(index.offset, int) and index.offset < 0:
             return ir.Apply("x - y", (total, ir.Const(-index.offset, ir.INDEX)), ir.INDEX)
         return ir.Apply("x + y", (total, self._dim(index.offset)), ir.INDEX)
+
+    def _taken(self, atom: Taken) -> ir.Expr:
+        """A position from an array: counted from the start, and 0 where the axis has none such, so
+        that memory is only read where it is.
+        """
+        scope = self._scope(atom.at)
+        key = atom.positions, (Affine(((atom, 1),)),)
+        if key not in scope.values:
+            given = _cast(self.value(atom.positions, atom.at), ir.INDEX)
+            size = self._dim(atom.size)
+            if atom.positions.spec.dtype.kind == "i":
+                given = ir.Apply("select(x < 0, x + y, x)", (given, size), ir.INDEX)
+            position = self._let(given, atom.at)
+            beyond = ir.Apply("(x < 0) | (x >= y)", (position, size), "bool")
+            outside = self._let(beyond, atom.at)
+            scope.body.append(ir.Accumulate(OUTSIDE, "any", outside))
+            zero = ir.Const(0, ir.INDEX)
+            found = ir.Apply("select(x, y, z)", (outside, zero, position), ir.INDEX)
+            scope.values[key] = self._let(found, atom.at)
+            if self.outside is None:
+                self.outside = Node(FULL, (), {}, Spec((), np.dtype(bool)))
+        return scope.values[key]
 
     def _note_wrap(self, wrap: Wrap, printed: ir.Expr) -> None:
         """Where a wrapped index is a plain one: below its size, or from its size on."""
@@ -754,6 +789,17 @@ class _Lowering:
                 {printed: plain for printed, (plain, _, _) in wraps.items()},
             )
         return interiors
+
+
+def _telling(kernel: ir.Kernel, buffer: ir.Buffer) -> ir.Kernel:
+    """The kernel, noting whether it met a position that an axis does not have."""
+    store = ir.Store(buffer, (), ir.Const(True, "bool"))
+    body = (
+        ir.Accumulator(OUTSIDE, "any", "bool"),
+        *kernel.body,
+        ir.If(ir.Var(OUTSIDE, "bool"), (store,)),
+    )
+    return replace(kernel, buffers=(*kernel.buffers, buffer), body=body)
 
 
 @dataclass(eq=False)

@@ -23,7 +23,15 @@ _CALLED = {
 RESERVED = (
     frozenset(LOOP_NAMES)
     | {"lo", "hi", "out", "njit", "cuda", "extent", "range", "round", "assume", "shapes"}
-    | {"one_plus_tanh", "sin_moderate", "cos_moderate", "tan_moderate", "large"}
+    | {
+        "one_plus_tanh",
+        "sin_moderate",
+        "cos_moderate",
+        "tan_moderate",
+        "large",
+        "outside",
+        "outside_",
+    }
     | {"block", "block_end", "tile", "column", "scratch", "partial", "place"}
     | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}
 ) - {"x", "y", "z"}

@@ -47,11 +47,12 @@ def native_call(
     entries: Sequence[Hashable],
     structure: Any,
     dynamically: Callable[..., Any],
+    again: Callable[..., Any],
 ) -> NativeCall | str:
     """How a stub takes the calls that a specialisation serves; or why none can.
 
     structure: of the arguments, by parameter.  dynamically: what runs a call that turns out not to
-    be what the program was compiled for.
+    be what the program was compiled for.  again: the function as it is written.
     """
     if found.wanted:
         return "the gradient is recorded"
@@ -68,6 +69,7 @@ def native_call(
     if native is None:
         return "it runs on a device" if found.options.target != "cpu" else "a guard has no value"
     held = builder.held | native.functions
+    held["again"] = again
     held["dynamically"] = lambda reason, *args: dynamically(reason, args, {})
     arrays: tuple[bool, ...] = ()
     built: tuple[str, ...] | None = None

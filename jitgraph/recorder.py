@@ -13,7 +13,17 @@ import ast
 import re
 from collections.abc import Iterable, Sequence
 
-from jitgraph_codegen.native import Call, Drop, Make, NativeProgram, Product, Run, Same, Step
+from jitgraph_codegen.native import (
+    Call,
+    Drop,
+    Inside,
+    Make,
+    NativeProgram,
+    Product,
+    Run,
+    Same,
+    Step,
+)
 
 from .spec import Spec
 
@@ -79,6 +89,10 @@ class Recorder:
         """A statement for what it does to memory."""
         function, arrays, known = self._function([line], ())
         self.steps.append(Call("", function, arrays, known, False, (), False))
+
+    def expect_inside(self, name: str) -> None:
+        """Go on if no position was outside of its axis."""
+        self.steps.append(Inside(name))
 
     def returned(self, name: str) -> str:
         """The variable as an array that can be handed out."""
@@ -160,6 +174,8 @@ def _with_drops(steps: Sequence[Step], returned: set[str]) -> list[Step]:
                 read = (step.x.array, step.y.array, step.result)
             case Call():
                 read = (step.name, *step.arrays)
+            case Inside():
+                read = (step.flag,)
             case Same():
                 owner[step.name] = owner.get(step.array, step.array)
                 read = (step.array,)

@@ -78,7 +78,7 @@ def explain(found: Specialisation) -> Explanation:
         "target": found.options.target,
         "calls": calls,
         "guards": [str(guard) for guard in graph.guards],
-        "peak_bytes": _peak(staged, graph, found.captured.env.hints),
+        "peak_bytes": _peak(staged, staged.graph, found.captured.env.hints),
         "steps": _steps(staged, found.captured.env.hints, found.captured.hosts),
         "not_fused": [
             {
@@ -216,7 +216,7 @@ def _owner(node: Node, staged: Staged) -> Node:
 
 def _kernel(staged: Staged, group: Group, hints: dict[str, int]) -> dict[str, Any]:
     kernels = staged.kernels[group]
-    partial = {n for lowered in kernels for n in lowered.partials}
+    partial = {n for lowered in kernels for n in (*lowered.partials, lowered.outside)}
     moved = {n for lowered in kernels for n in lowered.buffers} - partial
     by_line: dict[str, list[str]] = {}
     for node in group.place:

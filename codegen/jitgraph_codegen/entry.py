@@ -24,6 +24,7 @@ from .native import (
     Call,
     Drop,
     FloatParam,
+    Inside,
     IntParam,
     Make,
     NativeProgram,
@@ -237,6 +238,8 @@ class _Stub(StubBuilder):
                 self.owned.remove(step.dropped)
             case Call():
                 self._call_python(step)
+            case Inside():
+                self._unless_outside(step)
             case Same():
                 self.data[step.name] = self.data[step.array]
             case Product():
@@ -373,13 +376,25 @@ class _Stub(StubBuilder):
         b.cbranch(b.icmp_signed("==", self.load(result, TYPE, I64), is_string), told, going_on)
         b.position_at_end(told)
         self._let_go()
-        _, args, _, _ = self.function.args
-        count = len(self.signature.positional)
-        given = [self.load(args, 8 * k, I64) for k in range(count)]
-        other = self._called("dynamically", [result, *given], ())
+        other = self._called("dynamically", [result, *self._given()], ())
         self.call("Py_DecRef", ir.VoidType(), result)
         b.ret(other)
         b.position_at_end(going_on)
+
+    def _unless_outside(self, step: Inside) -> None:
+        b = self.builder
+        beyond, going_on = map(self.function.append_basic_block, ("beyond", "going_on"))
+        flag = b.load(self.pointer(self.data[step.flag], ir.IntType(8)))
+        b.cbranch(b.icmp_signed("==", flag, ir.Constant(flag.type, 0)), going_on, beyond)
+        b.position_at_end(beyond)
+        self._let_go()
+        b.ret(self._called("again", self._given(), ()))
+        b.position_at_end(going_on)
+
+    def _given(self) -> list[ir.Value]:
+        """The arguments of the call."""
+        _, args, _, _ = self.function.args
+        return [self.load(args, 8 * k, I64) for k in range(len(self.signature.positional))]
 
     def _return(self) -> None:
         returned, built = self.program.returned, self.signature.built

@@ -2,7 +2,8 @@
 
     param  ::= array of a dtype, layout and fixed sizes | Python float | Python int, a size
     step   ::= an array to make, empty or of zeros | a kernel to run | a matrix product
-             | a name for the same memory | a Python function to call | an array to let go
+             | a name for the same memory | a Python function to call | a flag to look at
+             | an array to let go
     value  ::= name of a parameter or of an array made
 
 Sizes are texts over the names of sizes, as the driver prints them: "s0*s1", "(s0 + 1)//2".
@@ -102,7 +103,17 @@ class Call:
     checked: bool
 
 
-Step = Make | Run | Same | Product | Call | Drop
+@dataclass(frozen=True)
+class Inside:
+    """Going on only if a flag, an array of no axes, is False: no position was outside of its axis.
+
+    Otherwise the held function `again` runs the call.
+    """
+
+    flag: str
+
+
+Step = Make | Run | Same | Product | Call | Inside | Drop
 
 
 @dataclass(frozen=True)
@@ -138,7 +149,9 @@ class NativeProgram:
         )  # fmt: skip
 
 
-_STEPS: dict[str, Any] = {kind.__name__: kind for kind in (Make, Run, Same, Product, Call, Drop)}
+_STEPS: dict[str, Any] = {
+    kind.__name__: kind for kind in (Make, Run, Same, Product, Call, Inside, Drop)
+}
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 
 from .loop_ir import (
     INDEX,
+    NESTS,
+    Accumulate,
     Apply,
     Buffer,
     Const,
@@ -284,6 +286,16 @@ def without_unused(kernel: Kernel) -> Kernel:
     named |= {s.buffer.name for s in _stores(body)}
     buffers = tuple(b for b in kernel.buffers if b.name in named)
     return _without_unused_sizes(replace(kernel, buffers=buffers, body=body))
+
+
+def accumulates(body: tuple[Stmt, ...], name: str) -> bool:
+    """Whether anything is taken into an accumulator."""
+    return any(
+        stmt.name == name
+        if isinstance(stmt, Accumulate)
+        else isinstance(stmt, NESTS) and accumulates(stmt.body, name)
+        for stmt in body
+    )
 
 
 def variables(body: tuple[Stmt, ...]) -> set[str]:

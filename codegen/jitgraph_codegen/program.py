@@ -32,6 +32,10 @@ class DeoptimisedError(Exception):
     """A value in the middle of a program is not what the program was compiled for."""
 
 
+class OutsideError(Exception):
+    """A position is outside of its axis, which NumPy has an error for."""
+
+
 @cache
 def generator() -> str:
     """What the text of programs and kernels depends on: the back end's own source."""
@@ -156,6 +160,7 @@ def _namespace(operations: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """What the text of programs names."""
     known: dict[str, Any] = {
         "empty": recycler.empty, "asarray": np.asarray, "array": np.array, "ensure": _ensure,
+        "ensure_inside": _ensure_inside,
         "span": _span, "Deoptimised": DeoptimisedError,
     }  # fmt: skip
     return known | dict(operations) | {d: np.dtype(d) for d in _DTYPES}
@@ -165,6 +170,11 @@ def _span(start: int, step: int, size: int) -> slice:
     """`size` elements from `start` on; a negative step may end before the first."""
     stop = start + step * size
     return slice(start, stop if stop >= 0 else None, step)
+
+
+def _ensure_inside(flag: np.ndarray[Any, Any]) -> None:
+    if flag:
+        raise OutsideError
 
 
 def _ensure(condition: bool, what: str) -> None:

@@ -11,7 +11,7 @@ from ..errors import DTypeError, ShapeError
 from ..interpreter import create
 from ..spec import Spec, broadcast, dims
 from ..symbolic import Shape
-from .op import Op, opaque
+from .op import Kind, Op, opaque, register
 from .views import FULL
 
 Axes = tuple[int, ...]
@@ -118,5 +118,8 @@ def _add_gradient(
 
 
 INDEX: Op = opaque("index", _index_eval, _index_spec, vjp_all=_index_gradient)
+GATHER: Op = register(
+    Op("gather", Kind.VIEW, _index_eval, _index_spec)  # the same, computed where it is used
+)
 INDEX_PUT: Op = opaque("index_put", _on_a_copy(put_in_place), _put_spec, vjp_all=_put_gradient)
 INDEX_ADD: Op = opaque("index_add", _on_a_copy(add_in_place), _put_spec, vjp_all=_add_gradient)
