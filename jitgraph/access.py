@@ -121,6 +121,15 @@ def _read_for(index: Index) -> Iterator[tuple[Node, Index]]:
         yield from _read_for(taken.at)
 
 
+def is_one(dim: Dim) -> bool:
+    return isinstance(dim, int) and dim == 1
+
+
+def runs_along_memory(scan: Node) -> bool:
+    """Whether a scan runs along the last axis, as far as that matters."""
+    return all(map(is_one, scan.spec.shape[scan.attrs["axis"] + 1 :]))
+
+
 def domain_of(node: Node) -> tuple[Dim, ...]:
     return node.inputs[0].spec.shape if node.kind is Kind.REDUCE else node.spec.shape
 

@@ -16,7 +16,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from .access import domain_of, is_transparent, readers_before_writes, reads, result_place, sources
+from .access import (
+    domain_of,
+    is_one,
+    is_transparent,
+    readers_before_writes,
+    reads,
+    result_place,
+    runs_along_memory,
+    sources,
+)
 from .affine import Index, identity
 from .affine import axis as affine_axis
 from .graph import INPUT, Graph, Node
@@ -40,6 +49,7 @@ class Group:
     domain: tuple[Dim, ...]
     reduced: frozenset[int] = frozenset()
     along_rows: bool = False  # whether reductions add up whole rows, see `_runs_along_rows`
+    across: bool = False  # whether a scan runs across rows, see `runs_along_memory`
     nested: frozenset[int] = frozenset()  # axes reduced to what `reduced` axes are reduced over
     place: dict[Node, Index] = field(default_factory=dict)  # members, producers first
     inlined: set[Node] = field(default_factory=set)  # computed again here
@@ -93,7 +103,7 @@ def is_fusable(node: Node) -> bool:
     """Whether loops are generated for an operation; the rest goes to NumPy."""
     if node.kind not in (Kind.ELEMENTWISE, Kind.REDUCE, Kind.SCAN):
         return False
-    if node.kind is Kind.SCAN and not _runs_along_memory(node):
+    if node.kind is Kind.SCAN and is_one(node.spec.shape[node.attrs["axis"]]):
         return False
     dtypes = [s.dtype for s in (node.spec, *[i.spec for i in node.inputs])]
     known = FUSABLE | COMPLEX if _is_complex_loop(node) else FUSABLE
@@ -108,14 +118,6 @@ def is_fusable(node: Node) -> bool:
         if node.op.loop is not None and dtypes[0].kind in node.op.loop.numpy_only:
             return False
     return True
-
-
-def _runs_along_memory(scan: Node) -> bool:
-    """Whether a scan runs along the last axis, as far as that matters."""
-    own = scan.spec.shape[scan.attrs["axis"]]
-    if isinstance(own, int) and own == 1:
-        return False
-    return all(isinstance(d, int) and d == 1 for d in scan.spec.shape[scan.attrs["axis"] + 1 :])
 
 
 def _is_complex_loop(node: Node) -> bool:
@@ -186,6 +188,7 @@ class _Fusion:
         if node.kind is Kind.SCAN:
             axis = place[node.attrs["axis"]].axis
             group.reduced = frozenset(() if axis is None else (axis,))
+            group.across = not runs_along_memory(node)
         first = node.kind is Kind.REDUCE and not any(m.kind is Kind.REDUCE for m in group.place)
         group.place[node] = place
         self.group_of[node] = group
@@ -222,6 +225,8 @@ class _Fusion:
         results = [s for s, _ in operands if s in group.place and s.kind is Kind.REDUCE]
         if results and group.along_rows:
             return "rows are added up as a whole"
+        if group.across and (node.kind is Kind.REDUCE or covered != everything):
+            return "a scan runs across its rows"
         if group.nested and self._waits_for_rows(operands, group, covered, rows):
             return "it would reduce the nested axes again"
         if node.kind is Kind.REDUCE:
@@ -243,6 +248,8 @@ class _Fusion:
                 return "its loops are others"
             if group.reduced and along != group.reduced:
                 return "it runs along another axis"
+            if group.place and not runs_along_memory(node) and _reduces(group):
+                return "it runs across the rows of a reduction"
         if group.reduced and not rows and covered and node.kind is not Kind.REDUCE:
             return "the whole array is one row: a second kernel runs in parallel"
         together = {group} if home is None else {group, home}
@@ -295,6 +302,8 @@ class _Fusion:
             return "its loops are others"
         if home.along_rows or other.along_rows:
             return "rows are added up as a whole"
+        if (home.across and _reduces(other)) or (other.across and _reduces(home)):
+            return "a scan runs across its rows"
         if node.kind is Kind.REDUCE:
             return "two operands of a reduction from two kernels"
         for theirs, ours in zip(place, home.place[node], strict=True):
@@ -327,6 +336,7 @@ class _Fusion:
                 home.place[member] = found
                 self.group_of[member] = home
         home.reduced |= {a for a in axes if a is not None}
+        home.across |= other.across
         home.inlined |= other.inlined - home.place.keys()
         self.groups.remove(other)
         return ""
@@ -373,6 +383,10 @@ class _Fusion:
         self.refusals = [
             r for r in self.refusals if r.consumer is not node or r.producer is not source
         ]
+
+
+def _reduces(group: Group) -> bool:
+    return any(member.kind is Kind.REDUCE for member in group.place)
 
 
 def _reads_elsewhere(reader: Group, maker: Group, places: dict[Node, Index]) -> bool:

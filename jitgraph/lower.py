@@ -30,7 +30,7 @@ from jitgraph_codegen.blocks import BLOCK, blocked, flattened, inner_extents
 from jitgraph_codegen.passes import Interior, accumulates, optimise, split
 from jitgraph_codegen.tiling import TILE_WIDTH, tiled
 
-from .access import domain_of, follow, operands, result_place
+from .access import domain_of, follow, is_one, operands, result_place
 from .affine import Affine, Index, Taken, Wrap
 from .fuse import Group, external_inputs
 from .graph import CONSTANT, SIZE, Node
@@ -52,6 +52,7 @@ _COMBINED = {
 }  # fmt: skip
 TWICE_FLOPS = 64
 STRIP = 32  # elements; of 8 bytes they fill four cache lines
+ACROSS = 64  # columns whose totals a scan across rows keeps
 LARGEST_POWER = 4  # integer exponents up to here are multiplied out
 
 
@@ -141,13 +142,15 @@ class _Lowering:
         self.counter = 0
         self.current_pass = 0
         self.outside: Node | None = None
+        self.totals: list[ir.Buffer] = []  # of scans across rows, for the columns of a strip
+        self.totals_start: list[ir.Stmt] = []
 
     # names and buffers
 
     def _loop_names(self) -> dict[int, str]:
         group = self.group
         ordered = [*group.outer, *sorted(group.reduced), *sorted(group.nested)]
-        looped = [k for k in ordered if not _is_one(self.group.domain[k])]
+        looped = [k for k in ordered if not is_one(self.group.domain[k])]
         return {k: LOOP_NAMES[n] if n < len(LOOP_NAMES) else f"i{n}" for n, k in enumerate(looped)}
 
     def _declare_buffers(self, layouts: Mapping[Node, str]) -> None:
@@ -200,6 +203,8 @@ class _Lowering:
     def run(self) -> tuple[Lowered, ...]:
         if self.along_rows:
             return self._run_along_rows()
+        if self.group.across:
+            return self._run_across()
         everyone = [m for m in self.group.place if m.kind is Kind.REDUCE]
         reductions = [m for m in everyone if not self._is_nested(m)]
         stores = {
@@ -256,6 +261,61 @@ class _Lowering:
         (found,) = self._finished(body, self.group.domain[shared])
         return (replace(found, shares_columns=not leading),)
 
+    def _run_across(self) -> tuple[Lowered, ...]:
+        """Scans from row to row, over strips of columns whose totals stay in the cache:
+
+        for strip in range(lo, hi):
+            for j in range(strip * 64, ...): totals[0, j - strip * 64] = 0.0
+            for i in range(n0):
+                for j in range(strip * 64, ...):
+                    t0 = totals[0, j - strip * 64] + x[i, j]
+                    totals[0, j - strip * 64] = out[i, j] = t0
+        """
+        (along,) = self.group.reduced
+        *_, last = (k for k in self.index_names if k != along)
+        leading = [k for k in sorted(self.index_names) if k not in (along, last)]
+        self.inner.body += self._stores(list(self.group.outputs))
+        length = self.group.domain[last]
+        strips = floordiv(add(length, ACROSS - 1), ACROSS)
+        width, strip = ir.Const(ACROSS, ir.INDEX), ir.Var("strip", ir.INDEX)
+        start = ir.Apply("x * y", (strip, width), ir.INDEX)
+        end = ir.Apply("x * y + y", (strip, width), ir.INDEX)
+        stop = ir.Apply("min(x, y)", (end, self._dim(length)), ir.INDEX)
+
+        def over_columns(body: Sequence[ir.Stmt]) -> ir.For:
+            return ir.For(self.index_names[last], self.extent(length), tuple(body), start, stop)
+
+        rows = ir.For(
+            self.index_names[along],
+            self.extent(self.group.domain[along]),
+            (over_columns(self.inner.body),),
+        )
+        body: tuple[ir.Stmt, ...] = (*self.row.body, over_columns(self.totals_start), rows)
+        for k in reversed(leading):
+            index = self.index_names[k]
+            body = (ir.For(index, self.extent(self.group.domain[k]), body),)
+        memory = tuple(map(ir.Scratch, self.totals))
+        return self._finished((*memory, ir.Range(strip.name, body)), strips)
+
+    def _total_across(self, node: Node, index: Index) -> ir.Expr:
+        """The element of a scan from the total of its column, which is kept for the next row."""
+        accumulator = self._accumulator(node)
+        combine, dtype = accumulator.combine, accumulator.dtype
+        number = len(self.totals) or ""
+        buffer = ir.Buffer(f"totals{number}", dtype, (1, ACROSS), "C", "inout")
+        self.totals.append(buffer)
+        *_, last = (k for k in self.index_names if k not in self.group.reduced)
+        column = ir.Var(self.index_names[last], ir.INDEX)
+        arguments = (column, ir.Var("strip", ir.INDEX), ir.Const(ACROSS, ir.INDEX))
+        place = (ir.Const(0, ir.INDEX), ir.Apply("x - y * z", arguments, ir.INDEX))
+        neutral = _constant(ir.neutral(combine, dtype), dtype)
+        self.totals_start.append(ir.Store(buffer, place, neutral))
+        ((source, at),) = operands(node, index)
+        both = (ir.Load(buffer, place), _cast(self.value(source, at), dtype))
+        total = self._let(ir.Apply(_COMBINED[combine], both, dtype), index)
+        self.inner.body.append(ir.Store(buffer, place, total))
+        return _cast(total, node.spec.dtype.name)
+
     def _looped(self, axes: list[int], body: Sequence[ir.Stmt], shared: int) -> tuple[ir.Stmt, ...]:
         """Loops over axes, the first one outermost; the shared one runs over a part."""
         nest = tuple(body)
@@ -292,7 +352,7 @@ class _Lowering:
         once a step of a nested reduction.
         """
         axes = {axis for i in index for axis in i.axes()}
-        if self.along_rows:
+        if self.along_rows or self.group.across:
             return self.inner if axes else self.row
         if axes & self.group.nested:
             return self.deep
@@ -649,6 +709,8 @@ class _Lowering:
 
     def _scanned(self, node: Node, index: Index) -> ir.Expr:
         """The accumulator of a pass over a row, which at each step is the element of the scan."""
+        if self.group.across:
+            return self._total_across(node, index)
         accumulator = self._accumulator(node)
         self.row.body.append(accumulator)
         ((source, at),) = operands(node, index)
@@ -743,7 +805,7 @@ class _Lowering:
         if key not in scope.values:
             given = _cast(self.value(atom.positions, atom.at), ir.INDEX)
             size = self._dim(atom.size)
-            if atom.positions.spec.dtype.kind == "i":
+            if atom.positions.spec.dtype.kind == "i" and atom.positions.op is not ew.IOTA:
                 given = ir.Apply("select(x < 0, x + y, x)", (given, size), ir.INDEX)
             position = self._let(given, atom.at)
             beyond = ir.Apply("(x < 0) | (x >= y)", (position, size), "bool")
@@ -825,10 +887,6 @@ def _is_expensive(node: Node) -> bool:
 
 def _surely_least(a: Dim | None, b: Dim) -> bool:
     return a is not None and surely_nonnegative(sub(b, a))
-
-
-def _is_one(dim: Dim) -> bool:
-    return isinstance(dim, int) and dim == 1
 
 
 def _letters(template: str) -> set[str]:

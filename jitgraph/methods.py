@@ -14,6 +14,7 @@ from . import functions as F
 from .errors import CaptureError, DTypeError
 from .functions.base import FUNCTIONS, operand
 from .functions.indexing import getitem
+from .functions.scans import accumulate
 from .ops import UFUNCS
 from .ops import elementwise as ew
 from .ops.op import Op
@@ -147,6 +148,8 @@ class ArrayMethods:
         if method == "reduce" and ufunc in _REDUCTIONS:
             kwargs.setdefault("axis", 0)
             return _REDUCTIONS[ufunc](*inputs, **kwargs)
+        if method == "accumulate":
+            return accumulate(ufunc, *inputs, **kwargs)
         if ufunc is np.matmul and method == "__call__" and not kwargs:
             return F.matmul(*inputs)
         op = UFUNCS.get(ufunc)

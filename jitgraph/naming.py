@@ -31,6 +31,7 @@ RESERVED = (
         "large",
         "outside",
         "outside_",
+        "totals",
     }
     | {"block", "block_end", "tile", "column", "scratch", "partial", "place"}
     | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}

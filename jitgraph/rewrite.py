@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .access import runs_along_memory
 from .graph import CONSTANT, INPUT, Graph, Node, constant, pruned
 from .ops import Kind, views
 from .ops import elementwise as ew
@@ -235,6 +236,8 @@ def _end_of_scan(node: Node) -> Node | None:
         return None
     scan = node.inputs[0]
     axis = scan.attrs["axis"]
+    if not runs_along_memory(scan):
+        return None
     wanted = list(views.whole_slices(scan.spec.shape))
     wanted[axis] = (sub(scan.spec.shape[axis], 1), 1, 1)
     if node.attrs["slices"] != tuple(wanted):

@@ -98,7 +98,8 @@ def _statement(stmt: Stmt) -> list[ast.stmt]:
             return [p.loop(index, bounds, inner)]
         case Scratch(buffer):
             shape = [ast.Constant(d) for d in buffer.shape]
-            return [p.assign(buffer.name, p.call("scratch", *shape, p.name(buffer.dtype)))]
+            dtype = p.name("np.bool_" if buffer.dtype == "bool" else buffer.dtype)
+            return [p.assign(buffer.name, p.call("scratch", *shape, dtype))]
         case If(condition, body):
             return [ast.If(p.expression(condition), [s for b in body for s in _statement(b)], [])]
         case Let(name, value):

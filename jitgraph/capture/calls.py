@@ -35,7 +35,7 @@ class Calls:
         self.trace = trace
 
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, kwargs: dict[str, Any]) -> Any:
-        known = ufunc in UFUNCS or ufunc is np.matmul or method == "reduce"
+        known = ufunc in UFUNCS or ufunc is np.matmul or method in ("reduce", "accumulate")
         if known and kwargs.get("dtype") is None:
             shower = next(i for i in inputs if type(i) in TRACERS)
             if all(_is_number(i) for i in inputs):  # NumPy's functions give NumPy's numbers

@@ -1,4 +1,4 @@
-"""Running sums and products."""
+"""Running sums, products and extremes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import CaptureError, DTypeError
 from ..ops import Op, scans
 from ..spec import normalize_axis
 from .base import array, implements, refuse
@@ -23,6 +24,25 @@ def _running(op: Op, a: Any, axis: Any, dtype: Any) -> Any:
         a, axis = ravel(a), 0
     found = op(a, axis=normalize_axis(op.name, axis, a.ndim))
     return found if dtype is None or found.dtype == np.dtype(dtype) else astype(found, dtype)
+
+
+def accumulate(ufunc: np.ufunc, a: Any, axis: int = 0, dtype: Any = None, out: Any = None) -> Any:
+    """`ufunc.accumulate` of add, multiply, maximum and minimum."""
+    refuse("accumulate", out=out)
+    op = _ACCUMULATED.get(ufunc)
+    if op is None or (dtype is not None and op in (scans.CUMMAX, scans.CUMMIN)):
+        raise CaptureError(f"np.{ufunc.__name__}.accumulate is not one of jitgraph's operations")
+    if array(a).ndim == 0:
+        raise DTypeError("cannot accumulate on a scalar")
+    return _running(op, a, axis, dtype)
+
+
+_ACCUMULATED: dict[np.ufunc, Op] = {
+    np.add: scans.CUMSUM,
+    np.multiply: scans.CUMPROD,
+    np.maximum: scans.CUMMAX,
+    np.minimum: scans.CUMMIN,
+}
 
 
 @implements(np.cumsum)

@@ -1,4 +1,4 @@
-"""Scans: running totals along an axis, and the last of them.
+"""Scans: running totals and extremes along an axis, and the last of them.
 
 A scan's elements are computed in order, so the loop that runs along its axis has the accumulator
 that a reduction has, and what is computed from the elements joins that loop.
@@ -14,13 +14,15 @@ import numpy as np
 from ..spec import Spec
 from ..symbolic import sub
 from .op import Combine, Kind, Op, reduced_shape, register
-from .reductions import SUM
+from .reductions import MAX, MIN, PROD, SUM
 from .views import SLICE, whole_slices
 
 
-def _scan(name: str, eval: Callable[..., Any], combine: str, vjp: Any = None) -> Op:
+def _scan(name: str, eval: Callable[..., Any], reduction: Op, vjp: Any = None) -> Op:
+    combine = reduction.name
+
     def spec(x: Spec, *, axis: int) -> Spec:
-        return Spec(x.shape, SUM.spec(Spec((1,), x.dtype), axis=(0,), keepdims=False).dtype)
+        return Spec(x.shape, reduction.spec(Spec((1,), x.dtype), axis=(0,), keepdims=False).dtype)
 
     rules = () if vjp is None else (vjp,)
     return register(Op(name, Kind.SCAN, eval, spec, rules, combine=Combine(combine)))
@@ -37,8 +39,10 @@ def _sum_gradient(g: Any, out: Any, x: Any, *, axis: int) -> Any:
     return _reversed(CUMSUM(_reversed(g, axis), axis=axis), axis)
 
 
-CUMSUM: Op = _scan("cumsum", np.cumsum, "sum", _sum_gradient)
-CUMPROD = _scan("cumprod", np.cumprod, "prod")
+CUMSUM: Op = _scan("cumsum", np.cumsum, SUM, _sum_gradient)
+CUMPROD = _scan("cumprod", np.cumprod, PROD)
+CUMMAX = _scan("cummax", np.maximum.accumulate, MAX)
+CUMMIN = _scan("cummin", np.minimum.accumulate, MIN)
 
 
 def _last(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:

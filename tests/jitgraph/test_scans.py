@@ -17,10 +17,25 @@ ONE_KERNEL = {
     "of conditions": lambda x: np.cumsum(x > 1, axis=1),
     "of a transpose": lambda x: np.cumsum(x.T, axis=1),
     "method": lambda x: x.cumsum(axis=1) * 2,
+    "largest so far": lambda x: np.maximum.accumulate(x, axis=1) - x,
+    "smallest so far": lambda x: np.minimum.accumulate(x > 1, axis=1),
+    "ufuncs": lambda x: np.add.accumulate(x, 1) + np.multiply.accumulate(x, axis=1),
+    "across": lambda x: np.cumsum(x, axis=0) * 2,
+    "across, with neighbours": lambda x: np.exp(np.cumsum(x * x[0], axis=0) / 9) - x,
+    "across, twice": lambda x: np.cumprod(np.cumsum(x, axis=0) / 50, axis=0),
+    "across, two": lambda x: np.cumsum(x, 0) / np.maximum.accumulate(x, 0),
+    "across, of conditions": lambda x: np.maximum.accumulate(x > 1, axis=0),
 }
 OTHERS = {
     "flat": lambda x: np.cumsum(x),
-    "first axis": lambda x: np.cumsum(x, axis=0) * 2,
+    "every axis": lambda x: np.cumsum(np.cumsum(x, axis=0), axis=1),
+    "middle axis": lambda x: np.cumsum(x[:, None] * x, axis=1) + x,
+    "far axis": lambda x: np.cumsum(x[:, None] * x, axis=0) + x,
+    "across a reduction": lambda x: np.cumsum(x - x.mean(axis=0), axis=0),
+    "reduced across": lambda x: np.cumsum(x, axis=0).sum(axis=0),
+    "last across": lambda x: np.cumsum(x, axis=0)[-1] * 2,
+    "transposed across": lambda x: np.cumsum(x.T, axis=0),
+    "first axis of first": lambda x: np.cumsum(x[0], axis=0),
     "of one row": lambda x: np.cumsum(x[0]) / np.cumsum(x[0])[-1],
     "differences": lambda x: np.diff(np.cumsum(x, axis=1), axis=1),
     "dtypes": lambda x: (np.cumsum(x.astype("i1"), axis=1), np.cumsum(x, 1, dtype="f4")),
@@ -42,8 +57,8 @@ def test_scans_fuse_into_one_kernel(name: str, rng) -> None:
 @pytest.mark.parametrize("name", OTHERS)
 def test_scans_of_other_kinds(name: str, rng) -> None:
     compiled = jitgraph.compile(OTHERS[name], strict=True)
-    for shape in ((5, 7), (1, 4), (3, 1), (0, 3)):
-        if name != "of one row" or shape[0]:
+    for shape in ((5, 7), (40, 150), (1, 4), (3, 1), (0, 3)):
+        if name not in ("of one row", "first axis of first", "last across") or shape[0]:
             x = rng.uniform(0.5, 1.5, shape)
             got, want = compiled(x), OTHERS[name](x)
             for g, w in zip(
