@@ -6,7 +6,7 @@ graph -> simplify -> partition -> lower each group -> print -> driver
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,10 +38,14 @@ WIDE = 4096  # columns that are worth sharing between threads
 
 
 def build(
-    graph: Graph, layouts: Mapping[str, str], sizes: Sequence[str], options: Options
+    graph: Graph,
+    layouts: Mapping[str, str],
+    sizes: Sequence[str],
+    options: Options,
+    donated: Collection[str] = (),
 ) -> ProgramSource:
     """The program's text: fuse, lower, print."""
-    return _Builder(graph, layouts, sizes, options).run()
+    return _Builder(graph, layouts, sizes, options, donated).run()
 
 
 @dataclass(frozen=True)
@@ -53,12 +57,16 @@ class Staged:
     kernels: Mapping[Group, tuple[Lowered, ...]]
 
 
-def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
-    """Fuse and lower."""
+def stage(
+    graph: Graph, layouts: Mapping[str, str], options: Options, donated: Collection[str] = ()
+) -> Staged:
+    """Fuse and lower.  donated: names of inputs whose memory the results may have."""
     on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
     if on_cpu:
         graph = with_gathers(graph)
-    plan = schedule(partition(graph, nesting=on_cpu), in_place=on_cpu)
+    offered = [i for i in graph.inputs if on_cpu and str(i.attrs["name"]) in donated]
+    offered = [i for i in offered if layouts.get(str(i.attrs["name"]), "C") == "C"]
+    plan = schedule(partition(graph, nesting=on_cpu), on_cpu, offered)
     known = {n: layouts.get(str(n.attrs["name"]), "C") if on_cpu else "C" for n in graph.inputs}
     for refusal in plan.refusals if config.logs("fusion") else ():
         producer, consumer = refusal.producer, refusal.consumer
@@ -81,10 +89,16 @@ def stage(graph: Graph, layouts: Mapping[str, str], options: Options) -> Staged:
 
 class _Builder:
     def __init__(
-        self, graph: Graph, layouts: Mapping[str, str], sizes: Sequence[str], options: Options
+        self,
+        graph: Graph,
+        layouts: Mapping[str, str],
+        sizes: Sequence[str],
+        options: Options,
+        donated: Collection[str],
     ) -> None:
         self.options, self.sizes = options, sizes
-        self.staged = stage(graph, layouts, options)
+        self.staged = stage(graph, layouts, options, donated)
+        self.donated = donated
         self.graph = graph = self.staged.graph
         self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
         self.parameters = dict(self.names)
@@ -121,7 +135,10 @@ class _Builder:
             return None
         return self.recorder.program(
             [str(g) for g in self.graph.guards if is_known_before(g.dim)],
-            [self.parameters[i] for i, _ in self.graph.writes],
+            [
+                *[self.parameters[i] for i, _ in self.graph.writes],
+                *[self.parameters[i] for i in self.graph.inputs if i.attrs["name"] in self.donated],
+            ],
             self.returned,
         )
 
@@ -286,6 +303,9 @@ class _Builder:
             for node in lowered.partials:
                 self._make(node)
             self._kernel(group, lowered, outside)
+        for result, write in self.staged.plan.donated.items():
+            if write in group.outputs:
+                self.names[result] = self.names[write]
         if outside is not None:
             self._emit(f"ensure_inside({self.names[outside]})")
             self.recorder.expect_inside(self.names[outside])

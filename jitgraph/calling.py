@@ -59,14 +59,16 @@ def lifted_arrays(captured: Captured) -> list[np.ndarray[Any, Any]]:
 
 def unwritable(found: Specialisation, arguments: Arguments) -> str | None:
     """Why a program that writes to its arguments can't have these."""
-    if not found.captured.written:
+    written = found.captured.written
+    if not written and not found.donated:
         return None
     arrays = [*arguments.arrays, *lifted_arrays(found.captured)]
-    for k in found.captured.written:
+    for k in (*written, *found.donated):
+        does = "writes to" if k in written else "is to use the memory of"
         if not arrays[k].flags.writeable or (k < len(arguments.same) and not arguments.same[k]):
-            return "it writes to an argument that is read-only or not in the machine's own layout"
+            return f"it {does} an argument that is read-only or not in the machine's own layout"
         if any(j != k and np.may_share_memory(a, arrays[k]) for j, a in enumerate(arrays)):
-            return "it writes to an argument that shares memory with another"
+            return f"it {does} an argument that shares memory with another"
     return None
 
 

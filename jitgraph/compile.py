@@ -75,6 +75,7 @@ class CompiledFunction:
         options: Options,
         strict: bool,
         static: Sequence[str],
+        donated: Sequence[str],
     ) -> None:
         functools.update_wrapper(self, function)
         self.__name__ = getattr(function, "__name__", type(function).__name__)
@@ -82,10 +83,13 @@ class CompiledFunction:
         self._mode, self._options, self._strict = mode, options, strict
         self._signature = inspect.signature(function)
         self._static = frozenset(static)
-        if unknown := self._static - self._signature.parameters.keys():
-            raise ValueError(
-                f"static_argnames: {self.__name__} has no parameter {sorted(unknown)[0]!r}"
-            )
+        self._donated = frozenset(donated)
+        for option in ("static", "donate"):
+            named = self._static if option == "static" else self._donated
+            if unknown := named - self._signature.parameters.keys():
+                raise ValueError(
+                    f"{option}_argnames: {self.__name__} has no parameter {sorted(unknown)[0]!r}"
+                )
         self._cache: dict[Any, list[Specialisation] | Fallback] = {}
         self._entry: EntryPoint | None = None
         self._captures = self._hits = self._fallbacks = 0
@@ -250,8 +254,9 @@ class CompiledFunction:
         from .specialising import specialise  # `import jitgraph` is to be quick
 
         specialisation = specialise(
-            self._function, self.__name__, self._signature, self._options, bound, arguments
-        )
+            self._function, self.__name__, self._signature, self._options, bound, arguments,
+            self._donated,
+        )  # fmt: skip
         specialisation.forward  # noqa: B018 - compiles
         known = self._cache.setdefault((bound.tree, arguments.entries), [])
         if isinstance(known, Fallback):
@@ -380,6 +385,7 @@ def compile(
     precise: bool = ...,
     strict: bool = ...,
     static_argnames: Sequence[str] = ...,
+    donate_argnames: Sequence[str] = ...,
 ) -> Callable[[F], CompiledFunction]: ...
 
 
@@ -393,6 +399,7 @@ def compile(
     precise: bool = False,
     strict: bool = False,
     static_argnames: Sequence[str] = (),
+    donate_argnames: Sequence[str] = (),
 ) -> Any:
     """Compile a function of NumPy arrays or Tensors; use as a decorator, bare or with options.
 
@@ -402,6 +409,8 @@ def compile(
     precise: float32 sums in float64, no fused multiply-adds, powers by the library.
     strict: raise `CaptureError` for what can't be captured, instead of running in dynamic mode.
     static_argnames: parameters whose values are compiled in; each new value compiles anew.
+    donate_argnames: parameters whose arrays the caller does not need any more: results may be put
+    in their memory, and may be the arrays themselves.
 
     Calls return NumPy arrays for arrays, Tensors (on the tape) for Tensors.  Sizes are not compiled
     in.
@@ -412,12 +421,15 @@ def compile(
     ):
         if value not in known:
             raise ValueError(f"compile: {name}={value!r}, expected {' or '.join(map(repr, known))}")
-    names = (static_argnames,) if isinstance(static_argnames, str) else tuple(static_argnames)
+    static, donated = (
+        (names,) if isinstance(names, str) else tuple(names)
+        for names in (static_argnames, donate_argnames)
+    )
     options = Options(target, parallel, precise)
 
     def decorate(function: Callable[..., Any]) -> CompiledFunction:
         if not callable(function):
             raise DTypeError(f"compile expects a function, not {type(function).__name__}")
-        return CompiledFunction(function, mode, options, strict, names)
+        return CompiledFunction(function, mode, options, strict, static, donated)
 
     return decorate if function is None else decorate(function)

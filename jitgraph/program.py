@@ -73,6 +73,7 @@ class Specialisation:
     wanted: tuple[int, ...]
     lifted_entries: tuple[Any, ...]
     origins: Mapping[str, str]  # what in the arguments a size is, as in "x.shape[0]"
+    donated: tuple[int, ...] = ()  # positions of the inputs whose memory the results may have
     hits: int = 0
     not_native: str | None = None  # why calls go through Python; empty if they do not
     python_steps: int = 0  # functions that machine code calls
@@ -143,7 +144,8 @@ class Specialisation:
 
     def source(self, graph: Graph, layouts: Mapping[str, str]) -> runtime.ProgramSource:
         """The program of a graph, from the store if it was ever built on this machine."""
-        return program_of(graph, layouts, self.symbols, self.options)
+        donated = [_input_name(self.captured.graph.inputs[k]) for k in self.donated]
+        return program_of(graph, layouts, self.symbols, self.options, donated)
 
     def _load(self, graph: Graph, layouts: Mapping[str, str]) -> Callable[..., tuple[Any, ...]]:
         source = self.source(graph, layouts)
@@ -277,20 +279,25 @@ def _guard_function(
 
 
 def program_of(
-    graph: Graph, layouts: Mapping[str, str], sizes: Sequence[str], options: Options
+    graph: Graph,
+    layouts: Mapping[str, str],
+    sizes: Sequence[str],
+    options: Options,
+    donated: Sequence[str] = (),
 ) -> runtime.ProgramSource:
     """The program of a simplified graph, from the store if it was ever built on this machine.
 
-    layouts: "C", "R" or "A" for each input by name; sizes: names of the sizes a call brings.
+    layouts: "C", "R" or "A" for each input by name; sizes: names of the sizes a call brings;
+    donated: inputs whose memory the results may have.
     """
-    text = f"{graph}\n{sorted(layouts.items())} {sizes} {options}"
+    text = f"{graph}\n{sorted(layouts.items())} {sizes} {options} {donated}"
     key = store.key("program", text, _generator(), runtime.generator())
     found = store.read(key, "program")
     if found is not None:
         return runtime.ProgramSource.from_json(found[1])
     from .build import build  # the compiler proper, which a warm start does not need
 
-    source = build(graph, layouts, sizes, options)
+    source = build(graph, layouts, sizes, options, donated)
     store.write(key, "program", {"name": graph.name}, source.to_json())
     return source
 

@@ -65,7 +65,8 @@ class Explanation(str):
 def explain(found: Specialisation) -> Explanation:
     """Groups with their operations, lines and bytes; library calls; what was not fused and why."""
     graph = found.differentiated.forward if found.wanted else found.graph
-    staged = stage(graph, found.layouts, found.options)
+    donated = [str(found.captured.graph.inputs[k].attrs["name"]) for k in found.donated]
+    staged = stage(graph, found.layouts, found.options, donated)
     calls = None
     if found.not_native is not None:
         calls = f"by Python: {found.not_native}" if found.not_native else "in machine code"

@@ -10,7 +10,7 @@ the memory of the old array, once all who read the old values have run:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from .access import WRITES, memory_of, reads, result_place
@@ -28,26 +28,31 @@ _INVERTIBLE = (views.EXPAND_DIMS, views.SQUEEZE, views.TRANSPOSE)
 class Plan:
     """The steps of a program in order.
 
-    saved, copied: writes, as above.
+    saved, copied: writes, as above.  donated: for each result in the memory of an argument, the
+    write that puts it there.
     """
 
     steps: tuple[Step, ...]
     refusals: tuple[Refusal, ...]
     saved: frozenset[Node]
     copied: frozenset[Node]
+    donated: Mapping[Node, Node]
 
 
-def schedule(partition: Partition, in_place: bool = True) -> Plan:
+def schedule(partition: Partition, in_place: bool = True, donated: Collection[Node] = ()) -> Plan:
     """Order the steps that the outputs need; members of groups that no step reads are dropped.
 
-    in_place: whether kernels may store into arrays that exist.
+    in_place: whether kernels may store into arrays that exist.  donated: inputs whose memory the
+    results may have.
     """
-    return _Scheduler(partition, in_place).plan()
+    return _Scheduler(partition, in_place, donated).plan()
 
 
 class _Scheduler:
-    def __init__(self, partition: Partition, in_place: bool) -> None:
+    def __init__(self, partition: Partition, in_place: bool, donated: Collection[Node]) -> None:
         self.in_place = in_place
+        self.offered = list(donated)
+        self.donated: dict[Node, Node] = {}
         self.partition, self.graph = partition, partition.graph
         self.group_of = partition.group_of
         self.sizes = SizeSources(self.graph.nodes)
@@ -68,9 +73,11 @@ class _Scheduler:
                 step
             }
         self._place_writes()
+        for argument in self.offered:
+            self._donate(argument)
         return Plan(
             tuple(self._ordered()), self.partition.refusals,
-            frozenset(self.saved), frozenset(self.copied),
+            frozenset(self.saved), frozenset(self.copied), self.donated,
         )  # fmt: skip
 
     def _demand(self, outputs: Iterable[Node]) -> None:
@@ -139,6 +146,35 @@ class _Scheduler:
                 self.saved.add(write)
             elif write.op is views.UPDATE and self.in_place:
                 self._sink(write)
+
+    def _donate(self, argument: Node) -> None:
+        """Store a result where an argument was, if it is computed element by element from it, and
+        all others have read it before.
+        """
+        written = {i for i, _ in self.graph.writes}
+        if argument in written or argument in map(memory_of, self.graph.outputs):
+            return
+        for result in self.graph.outputs:
+            group = self.group_of.get(result)
+            if (
+                group is None
+                or result not in group.outputs
+                or result.spec != argument.spec
+                or result in self.donated
+                or (group.along_rows and result.kind is Kind.REDUCE)
+            ):
+                continue
+            readers = {s for s in self.steps if s is not group and self._reads(s, argument)}
+            whole = views.whole_slices(argument.spec.shape)
+            write = Node(views.UPDATE, (argument, result), {"slices": whole}, argument.spec)
+            target = write_index(write, result, group)
+            in_step = all(index == target for index in _accesses(group, argument))
+            if in_step and not any(self._depends(s, group) for s in readers):
+                group.outputs[group.outputs.index(result)] = write
+                group.sinks[write] = result
+                self.after[group] |= readers
+                self.donated[result] = write
+                return
 
     def _own_writes(self) -> set[Node]:
         """Writes that make the final values of arguments, which happen in the caller's memory."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +43,9 @@ def specialise(
     options: Options,
     bound: Bound,
     arguments: Arguments,
+    donated: Collection[str],
 ) -> Specialisation:
-    """Capture a function for the arguments of a call.
+    """Capture a function for the arguments of a call.  donated: parameters whose memory it may use.
 
     Raises `CaptureError` for what no graph holds, and NumPy's errors for wrong shapes and dtypes.
     """
@@ -92,7 +94,18 @@ def specialise(
     return Specialisation(
         captured, layouts, options, trees[0], tuple(results),
         wanted if _is_differentiable(captured, wanted) else (), lifted_entries(captured), origins,
+        () if arguments.any_tensor else _donated(inputs, donated),
     )  # fmt: skip
+
+
+def _donated(inputs: Sequence[Argument], parameters: Collection[str]) -> tuple[int, ...]:
+    """Positions of the arrays in these parameters, which may be containers."""
+    return tuple(
+        k
+        for k, argument in enumerate(inputs)
+        if argument.mutable
+        and any(re.fullmatch(rf"{re.escape(p)}(_\d+)?", argument.name) for p in parameters)
+    )
 
 
 def _inputs(
