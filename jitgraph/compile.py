@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from jitgraph_codegen import program as runtime
+from jitgraph_codegen.kernels import counters
 
 from . import config
 from .binding import PLAIN, Bound, bind
@@ -93,7 +94,7 @@ class CompiledFunction:
         self._cache: dict[Any, list[Specialisation] | Fallback] = {}
         self._entry: EntryPoint | None = None
         self._captures = self._hits = self._fallbacks = 0
-        self._counters = runtime.counters
+        self._counters = counters
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call(*args, **kwargs)

@@ -12,6 +12,7 @@ import numpy as np
 
 from jitgraph_codegen import blas, store
 from jitgraph_codegen import program as runtime
+from jitgraph_codegen.kernels import counters, machine_codes
 from jitgraph_codegen.machine_code import MachineCode
 from jitgraph_codegen.native import NativeProgram
 from jitgraph_codegen.source import KernelSource
@@ -23,6 +24,7 @@ from .graph import INPUT, Graph, Node
 from .ops import TABLE
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
+from .progress import CompileProgress
 from .rewrite import share_final_values, simplify
 from .symbolic import Guard, evaluate, is_known_before, symbols
 from .symbolic_int import SymbolicInt
@@ -126,7 +128,7 @@ class Specialisation:
         source = self.source(self.graph, self.layouts)
         if source.native is None or self.options.target != "cpu":
             return None
-        kernels = [runtime.machine_code(k) for k in source.kernels]
+        kernels = machine_codes(source.kernels)
         functions = runtime.functions(source.native, self._operations())
         return NativeCode(source.native, kernels, functions)
 
@@ -155,9 +157,12 @@ class Specialisation:
 
             launcher = on_device
         config.log("source", source.text)
-        before = runtime.counters.compiled, runtime.counters.loaded
-        program = runtime.load(source, self._operations(), self.options.parallel, launcher)
-        compiled, loaded = runtime.counters.compiled, runtime.counters.loaded
+        before = counters.compiled, counters.loaded
+        with CompileProgress(graph.name) as progress:
+            program = runtime.load(
+                source, self._operations(), self.options.parallel, launcher, progress
+            )
+        compiled, loaded = counters.compiled, counters.loaded
         config.log(
             "cache",
             f"{graph.name}: of {len(source.kernels)} kernels {compiled - before[0]} were compiled "

@@ -11,6 +11,7 @@ import numpy as np
 
 from jitgraph_codegen import program as runtime
 from jitgraph_codegen import threads
+from jitgraph_codegen.kernels import machine_code
 from jitgraph_codegen.runtime import LoadedKernel
 from jitgraph_codegen.source import KernelSource
 from jitgraph_codegen.vector_width import vector_bits
@@ -137,7 +138,7 @@ def _measured(
         return run
 
     def launcher(kernel: KernelSource) -> Callable[..., None]:
-        code = runtime.machine_code(kernel)
+        code = machine_code(kernel)
         parallel = found.options.parallel
         loaded = LoadedKernel(kernel.name, code, kernel.buffers, kernel.sizes, parallel)
         return timed(kernel.name, loaded)

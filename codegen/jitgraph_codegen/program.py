@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from . import store
-from .machine_code import MachineCode, machine_name
+from .kernels import Progress, machine_codes, quietly
 from .native import Call, NativeProgram
 from .recycling import recycler
 from .runtime import LoadedKernel
@@ -71,76 +71,28 @@ class ProgramSource:
         )
 
 
-@dataclass
-class Counters:
-    """What happened in this process; shown by `cache_info`."""
-
-    compiled: int = 0  # kernels that Numba compiled
-    loaded: int = 0  # kernels whose machine code came from disk
-    shared: int = 0  # kernels that were in memory already
-
-
-counters = Counters()
-_loaded: dict[str, MachineCode] = {}
-
-
-@cache
-def _compiler() -> str:
-    """What machine code depends on besides a kernel's text: compiler and library functions."""
-    from importlib.metadata import version
-
-    functions = store.fingerprint(
-        Path(__file__).parent,
-        ("*_math.py", "formulas/*.py", "ir_values.py", "array_view.py", "numba_compile.py"),
-    )
-    return f"numba {version('numba')} numpy {np.__version__} {functions}"
-
-
-def machine_code(kernel: KernelSource) -> MachineCode:
-    """The kernel's code: from memory, from disk, or compiled now and kept in both."""
-    key = store.key("kernel", kernel.entry, machine_name(), _compiler())
-    if key in _loaded:
-        counters.shared += 1
-        return _loaded[key]
-    found = store.read(key, "kernel")
-    if found is not None:
-        counters.loaded += 1
-        code = MachineCode(found[1], found[0]["symbol"])
-    else:
-        from .numba_compile import compile_source
-
-        compiled = compile_source(kernel)
-        counters.compiled += 1
-        store.write(key, "kernel", {"symbol": compiled.symbol, "name": kernel.name}, compiled.data)
-        code = MachineCode(compiled.data, compiled.symbol)
-    _loaded[key] = code
-    return code
-
-
-def forget_machine_code() -> None:
-    """Drop kernels from memory; code that no program uses is freed."""
-    _loaded.clear()
-
-
 def load(
     source: ProgramSource,
     operations: Mapping[str, Callable[..., Any]],
     parallel: bool,
     launcher: Callable[[KernelSource], Callable[..., None]] | None = None,
+    progress: Progress = quietly,
 ) -> Callable[..., tuple[Any, ...]]:
     """The program as a callable of arrays.
 
     operations: the library functions its text names.
     launcher: makes the callable of a kernel; machine code on the CPU unless given.
+    progress: is told how many kernels are compiled, and of how many.
     """
     namespace = _namespace(operations)
-    for kernel in source.kernels:
-        if launcher is not None:
-            namespace[kernel.name] = launcher(kernel)
-        else:
+    if launcher is None:
+        codes = machine_codes(source.kernels, progress)
+        for kernel, code in zip(source.kernels, codes, strict=True):
             namespace[kernel.name] = LoadedKernel(
-                kernel.name, machine_code(kernel), kernel.buffers, kernel.sizes, parallel
+                kernel.name, code, kernel.buffers, kernel.sizes, parallel
             )
+    else:
+        namespace |= {kernel.name: launcher(kernel) for kernel in source.kernels}
     exec(compile(source.driver, "<jitgraph program>", "exec"), namespace)
     program: Callable[..., tuple[Any, ...]] = namespace["program"]
     return program
