@@ -22,6 +22,7 @@ from .program import Specialisation
 from .signature import Arguments, read
 from .tensor import Tensor
 from .tree import Tree
+from .unpacking import CallForm
 
 if TYPE_CHECKING:
     from jitgraph_codegen.entry_point import EntryPoint
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_VERSIONS = 8  # of one signature
+MOST_FORMS = 8  # in which calls are written that get a stub
 NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
 
 
@@ -114,8 +116,10 @@ class CompiledFunction:
         if isinstance(found, Specialisation):
             self._hits += 1
             found.hits += 1
-            if found.hits == NATIVE_FROM:
-                self._make_native(found, bound, arguments)
+            form = CallForm(len(args), tuple(kwargs))
+            known = form in found.forms or len(found.forms) == MOST_FORMS
+            if found.hits >= NATIVE_FROM and not known:
+                self._make_native(found, bound, arguments, form)
         elif isinstance(found, Fallback):
             return self._fallen(found, args, kwargs)
         else:
@@ -152,7 +156,9 @@ class CompiledFunction:
     def __get__(self, instance: Any, owner: Any = None) -> Any:
         return self if instance is None else functools.partial(self, instance)
 
-    def _make_native(self, found: Specialisation, bound: Bound, arguments: Arguments) -> None:
+    def _make_native(
+        self, found: Specialisation, bound: Bound, arguments: Arguments, form: CallForm
+    ) -> None:
         """Let machine code take the calls of a specialisation that is used again and again.
 
         The object gets a class of its own whose `__call__` is a builtin function; that function
@@ -160,12 +166,17 @@ class CompiledFunction:
         """
         from jitgraph_codegen.process import is_supported
 
-        from .native_call import native_call
+        from .native_call import Caller, native_call
 
         if reason := is_supported():
             found.not_native = reason
             return
-        call = native_call(found, arguments.entries, bound.tree, self._dynamically, self._function)
+        found.forms.add(form)
+        caller = Caller(
+            arguments.entries, bound.tree, bool(bound.arguments), form, self._signature,
+            self._dynamically, self._function,
+        )  # fmt: skip
+        call = native_call(found, caller)
         if isinstance(call, str):
             found.not_native = call
             return

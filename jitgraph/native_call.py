@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+import inspect
+import sys
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from types import CellType
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 
 from jitgraph_codegen.machine_code import MachineCode
 from jitgraph_codegen.native import (
+    AliasParam,
     ArrayParam,
     Call,
     FloatParam,
@@ -22,10 +25,11 @@ from jitgraph_codegen.native import (
     Signature,
 )
 
-from .capture.surroundings import Place
+from .capture.surroundings import Fixture, Lifted, Place
 from .program import Specialisation
-from .signature import ARRAY, FLOAT, INTEGER, NUMBER, STATIC, Same
-from .tree import LEAF
+from .signature import ALIAS, ARRAY, FLOAT, INTEGER, NUMBER, STATIC, Same
+from .tree import LEAF, Tree
+from .unpacking import CallForm, unpacking
 
 
 @dataclass(frozen=True)
@@ -42,35 +46,64 @@ class NativeCall:
         return sum(isinstance(step, Call) for step in self.program.steps)
 
 
-def native_call(
-    found: Specialisation,
-    entries: Sequence[Hashable],
-    structure: Any,
-    dynamically: Callable[..., Any],
-    again: Callable[..., Any],
-) -> NativeCall | str:
-    """How a stub takes the calls that a specialisation serves; or why none can.
+@dataclass(frozen=True)
+class Caller:
+    """A call that a specialisation served, for others like it.
 
-    structure: of the arguments, by parameter.  dynamically: what runs a call that turns out not to
-    be what the program was compiled for.  again: the function as it is written.
+    named: whether the structure of its arguments has the parameters' names.
+    dynamically: runs a call that turns out not to be what the program was compiled for.
+    again: the function as it is written.
     """
+
+    entries: Sequence[Hashable]
+    structure: Tree
+    named: bool
+    form: CallForm
+    signature: inspect.Signature
+    dynamically: Callable[..., Any]
+    again: Callable[..., Any]
+
+
+def native_call(found: Specialisation, caller: Caller) -> NativeCall | str:
+    """How a stub takes the calls that a specialisation serves; or why none can."""
     if found.wanted:
         return "the gradient is recorded"
-    if any(child is not LEAF for child in structure.children):
-        return "an argument is a container"
     builder = _Builder(found)
-    params = [builder.argument(entry) for entry in entries]
-    if None in params:
+    leaves = [builder.argument(entry) for entry in caller.entries]
+    if None in leaves:
         return "an argument is no array or number"
-    outer = [*builder.lifted(), *builder.fixtures()]
-    if None in outer:
-        return "it depends on an attribute that its object does not hold"
+    fetched: list[Callable[[], Any]] = []
+    outer: list[Outer] = []
+    for value, entry in zip(found.captured.lifted, found.lifted_entries, strict=True):
+        if not isinstance(entry, tuple) or entry[0] is not np.ndarray:
+            return "a Tensor of the surroundings is read"
+        param = builder.lifted(entry)
+        place = builder.outer(value, param)
+        if place is not None:
+            outer.append(place)
+        else:
+            fetched.append(value.fetch)
+            leaves.append(param)
+    checks = []
+    for fixture in found.captured.fixtures:
+        place = builder.fixed(fixture)
+        if place is not None:
+            outer.append(place)
+        else:
+            checks.append(builder.hold(fixture.holds))
     native = found.native()
     if native is None:
         return "it runs on a device" if found.options.target != "cpu" else "a guard has no value"
+    form = caller.form
+    unpacked = unpacking(caller.signature, caller.structure, caller.named, form, fetched)
     held = builder.held | native.functions
-    held["again"] = again
-    held["dynamically"] = lambda reason, *args: dynamically(reason, args, {})
+    held["unpack"] = unpacked.function
+    held["again"] = lambda *values: caller.again(*values[: form.positional], **_named(form, values))
+    held["dynamically"] = lambda reason, *values: caller.dynamically(
+        reason, values[: form.positional], _named(form, values)
+    )
+    keywords = tuple(f"keyword{k}" for k in range(len(form.keywords)))
+    held |= {k: sys.intern(name) for k, name in zip(keywords, form.keywords, strict=True)}
     arrays: tuple[bool, ...] = ()
     built: tuple[str, ...] | None = None
     if _plain(found):
@@ -79,10 +112,15 @@ def native_call(
         built = found.symbols
         held["built"] = lambda values, *sizes: found.built(values, sizes)
     signature = Signature(
-        tuple(p for p in params if p is not None), tuple(o for o in outer if o is not None),
-        found.tree is LEAF or found.tree.kind is type(None), arrays, built,
+        tuple(p for p in leaves if p is not None), unpacked.order, form.positional, keywords,
+        tuple(outer), tuple(checks), found.tree is LEAF or found.tree.kind is type(None), arrays,
+        built,
     )  # fmt: skip
     return NativeCall(native.program, signature, native.kernels, held)
+
+
+def _named(form: CallForm, values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(form.keywords, values[form.positional :], strict=True))
 
 
 def _plain(found: Specialisation) -> bool:
@@ -115,6 +153,8 @@ class _Builder:
         if kind == STATIC:
             held = rest[1].value if isinstance(rest[1], Same) else rest[1]
             return SameParam(self.hold(held))
+        if kind == ALIAS:
+            return AliasParam(rest[0])
         if kind not in (ARRAY, NUMBER):
             return None
         char, ndim, layout, small = rest
@@ -129,24 +169,19 @@ class _Builder:
         sizes = tuple(fixed[k] if k in fixed else next(self.sizes) for k in range(ndim))
         return ArrayParam(self._name(), np.dtype(char).name, sizes, layout, scalar)
 
-    def lifted(self) -> Iterator[Outer | None]:
-        for value, entry in zip(self.found.captured.lifted, self.found.lifted_entries, strict=True):
-            if not isinstance(entry, tuple) or entry[0] is not np.ndarray:
-                yield None
-                continue
-            _, char, ndim, layout, small, _ = entry
-            param = self._array(char, ndim, layout, small, scalar=False)
-            if value.place is None:
-                yield Outer("", self.hold(value.value), param)
-            else:
-                yield self._outer(value.place, param)
+    def lifted(self, entry: Any) -> ArrayParam:
+        _, char, ndim, layout, small, _ = entry
+        return self._array(char, ndim, layout, small, scalar=False)
 
-    def fixtures(self) -> Iterator[Outer | None]:
-        for fixture in self.found.captured.fixtures:
-            if fixture.is_container:
-                yield None
-            else:
-                yield self._outer(fixture.place, SameParam(self.hold(fixture.value)))
+    def outer(self, value: Lifted, param: ArrayParam) -> Outer | None:
+        if value.place is None:
+            return Outer("", self.hold(value.value), param)
+        return self._outer(value.place, param)
+
+    def fixed(self, fixture: Fixture) -> Outer | None:
+        if fixture.is_container:
+            return None
+        return self._outer(fixture.place, SameParam(self.hold(fixture.value)))
 
     def _outer(self, place: Place, param: ArrayParam | SameParam) -> Outer | None:
         if type(place.owner) is dict:

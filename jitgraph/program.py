@@ -30,6 +30,7 @@ from .symbolic import Guard, evaluate, is_known_before, symbols
 from .symbolic_int import SymbolicInt
 from .tensor import Tensor, record
 from .tree import LEAF, Tree
+from .unpacking import CallForm
 
 if TYPE_CHECKING:
     from .autodiff import Differentiated
@@ -78,6 +79,7 @@ class Specialisation:
     donated: tuple[int, ...] = ()  # positions of the inputs whose memory the results may have
     hits: int = 0
     not_native: str | None = None  # why calls go through Python; empty if they do not
+    forms: set[CallForm] = field(default_factory=set)  # of calls that a stub was made for
     python_steps: int = 0  # functions that machine code calls
 
     @property

@@ -20,6 +20,7 @@ from llvmlite import ir
 
 from .blas_calls import multiply, product_sizes
 from .native import (
+    AliasParam,
     ArrayParam,
     Call,
     Drop,
@@ -67,25 +68,30 @@ class _Stub(StubBuilder):
     def __init__(self, program: NativeProgram, signature: Signature, parallel: bool) -> None:
         self.program, self.signature, self.parallel = program, signature, parallel
         super().__init__("entry")
-        self.owned: list[str] = []  # arrays with a reference of ours
+        self.owned: list[str] = []  # objects with a reference of ours
+        self.first_missed = self.missed
         self._check_arguments()
         self._count()
         self._hold_surroundings()
         for step in program.steps:
             self._step(step)
         self._return()
-        self.builder.position_at_end(self.missed)
+        self.builder.position_at_end(self.first_missed)
         following = self.pointer(self.load(self.symbol("next_stub"), 0, I64), ENTRY)
         self.builder.ret(self.builder.call(following, self.function.args, tail=True))
 
     # arguments
 
     def _check_arguments(self) -> None:
-        _, args, count, keywords = self.function.args
-        self.same(count, number(len(self.signature.positional)))
-        self.same(keywords, number(0))
-        for k, param in enumerate(self.signature.positional):
-            self._check(param, self.load(args, 8 * k, I64))
+        self._check_form()
+        leaves = self._leaves()
+        for param, leaf in zip(self.signature.leaves, leaves, strict=True):
+            if isinstance(param, AliasParam):
+                self.same(leaf, leaves[param.leaf])
+            else:
+                self._check(param, leaf)
+        for check in self.signature.checks:
+            self._ask(check)
         for outer in self.signature.outer:
             self._check(outer.param, self._found(outer))
         self._check_divisors()
@@ -97,6 +103,56 @@ class _Stub(StubBuilder):
             self.guard(self.builder.icmp_signed(operator, *sides))
         for name in self.program.written:
             self._check_written(name)
+
+    def _check_form(self) -> None:
+        """As many arguments by position, and the same names of the others."""
+        _, _, count, keywords = self.function.args
+        self.same(count, number(self.signature.positional))
+        if not self.signature.keywords:
+            self.same(keywords, number(0))
+            return
+        self.guard(self.builder.icmp_signed("!=", keywords, number(0)))
+        length = self.call("PyTuple_Size", I64, keywords)
+        self.same(length, number(len(self.signature.keywords)))
+        for k, name in enumerate(self.signature.keywords):
+            self.same(self.call("PyTuple_GetItem", I64, keywords, number(k)), self.symbol(name))
+
+    def _leaves(self) -> list[ir.Value]:
+        given = self._given()
+        if self.signature.order is not None:
+            return [given[k] for k in self.signature.order]
+        leaves = self._called("unpack", given, ())
+        self._unless_raised(leaves)
+        self._own("leaves", leaves)
+        self._let_go_where_missed(leaves)
+        self.guard(self.builder.icmp_signed("!=", leaves, self.symbol("_Py_NoneStruct")))
+        count = len(self.signature.leaves)
+        return [self.call("PyTuple_GetItem", I64, leaves, number(k)) for k in range(count)]
+
+    def _ask(self, check: str) -> None:
+        """Go on if a held function gives True."""
+        answer = self._called(check, [], ())
+        self._unless_raised(answer)
+        self.call("Py_DecRef", ir.VoidType(), answer)  # True and False live on
+        self.same(answer, self.symbol("_Py_TrueStruct"))
+
+    def _unless_raised(self, value: ir.Value) -> None:
+        """A check that raises leaves the call to Python, which then meets the same."""
+        b = self.builder
+        raised, going_on = map(self.function.append_basic_block, ("raised", "going_on"))
+        b.cbranch(b.icmp_signed("!=", value, number(0)), going_on, raised)
+        b.position_at_end(raised)
+        self.call("PyErr_Clear", ir.VoidType())
+        b.branch(self.missed)
+        b.position_at_end(going_on)
+
+    def _let_go_where_missed(self, value: ir.Value) -> None:
+        b, going_on = self.builder, self.builder.block
+        before, self.missed = self.missed, self.function.append_basic_block("missed_later")
+        b.position_at_end(self.missed)
+        self.call("Py_DecRef", ir.VoidType(), value)
+        b.branch(before)
+        b.position_at_end(going_on)
 
     def _check_divisors(self) -> None:
         """Division by a size that is zero raises, in Python."""
@@ -114,6 +170,9 @@ class _Stub(StubBuilder):
         for tree in {ast.unparse(n.right) for t in texts for n in ast.walk(ast.parse(t))
                      if isinstance(n, ast.BinOp) and isinstance(n.op, ast.FloorDiv)
                      and not isinstance(n.right, ast.Constant)}:  # fmt: skip
+            names = {n.id for n in ast.walk(ast.parse(tree)) if isinstance(n, ast.Name)}
+            if not names <= self.sizes.keys():
+                continue  # a size that only a step brings; the driver in Python would raise
             self.guard(self.builder.icmp_signed("!=", self.expression(tree), number(0)))
 
     def _found(self, outer: Outer) -> ir.Value:
@@ -392,9 +451,10 @@ class _Stub(StubBuilder):
         b.position_at_end(going_on)
 
     def _given(self) -> list[ir.Value]:
-        """The arguments of the call."""
+        """The arguments of the call, those by name last."""
         _, args, _, _ = self.function.args
-        return [self.load(args, 8 * k, I64) for k in range(len(self.signature.positional))]
+        count = self.signature.positional + len(self.signature.keywords)
+        return [self.load(args, 8 * k, I64) for k in range(count)]
 
     def _return(self) -> None:
         returned, built = self.program.returned, self.signature.built

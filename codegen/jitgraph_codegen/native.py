@@ -191,6 +191,13 @@ class SameParam:
 
 
 @dataclass(frozen=True)
+class AliasParam:
+    """The very object that is an earlier leaf."""
+
+    leaf: int
+
+
+@dataclass(frozen=True)
 class Outer:
     """A parameter from the surroundings, found by the names of held objects: a dict and its key, an
     object and its attribute, a cell and no key, or no owner and the object itself.
@@ -202,22 +209,33 @@ class Outer:
     attribute: bool = False
 
 
-Param = ArrayParam | FloatParam | IntParam | SameParam
+Param = ArrayParam | FloatParam | IntParam | SameParam | AliasParam
 
 
 @dataclass(frozen=True)
 class Signature:
-    """positional: of a call; outer: of the surroundings; single: whether one value is returned,
-    not a tuple; arrays: returned values that stay arrays where they have no axes; built: the
-    sizes that the held function `built` makes the result of, after a tuple of all values.
+    """leaves: of the arguments, a single one or some in a container; order: which argument each of
+    them is, or None where the held function `unpack` gives them of the arguments; positional,
+    keywords: how many arguments come by position, and held names of the others.
+
+    outer: of the surroundings; checks: held functions that say whether the rest of these is as it
+    was.
+
+    single: whether one value is returned, not a tuple; arrays: returned values that stay arrays
+    where they have no axes; built: the sizes that the held function `built` makes the result of,
+    after a tuple of all values.
     """
 
-    positional: tuple[Param, ...]
+    leaves: tuple[Param, ...]
+    order: tuple[int, ...] | None
+    positional: int
+    keywords: tuple[str, ...]
     outer: tuple[Outer, ...]
+    checks: tuple[str, ...]
     single: bool
     arrays: tuple[bool, ...]
     built: tuple[str, ...] | None = None
 
     @property
     def params(self) -> Sequence[Param]:
-        return [*self.positional, *[o.param for o in self.outer]]
+        return [*self.leaves, *[o.param for o in self.outer]]

@@ -25,7 +25,8 @@ SCALARS = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32
 
 _PYTHON = (
     "PyFloat_Type", "PyLong_Type", "PyUnicode_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef",
-    "PyTuple_New", "PyTuple_SetItem", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
+    "PyTuple_New", "PyTuple_SetItem", "PyTuple_GetItem", "PyTuple_Size",
+    "_Py_TrueStruct", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
     "PyObject_GetAttr", "PyErr_Clear", "PyObject_Vectorcall", "PyLong_FromLongLong",
     "PyEval_SaveThread", "PyEval_RestoreThread",
 )  # fmt: skip

@@ -84,6 +84,8 @@ class StubBuilder:
 
     def _floor_divide(self, x: ir.Value, y: ir.Value) -> ir.Value:
         b = self.builder
+        if not isinstance(y, ir.Constant):  # by zero the processor would stop the process
+            y = b.select(b.icmp_signed("==", y, number(0)), number(1), y)
         quotient, rest = b.sdiv(x, y), b.srem(x, y)
         opposite = b.icmp_signed("<", b.xor(rest, y), number(0))
         inexact = b.and_(b.icmp_signed("!=", rest, number(0)), opposite)

@@ -1,7 +1,9 @@
 """Calls that machine code takes from Python to result, and those it hands to Python."""
 
+import dataclasses
 import gc
 import sys
+import typing
 import weakref
 
 import numpy as np
@@ -371,3 +373,140 @@ def test_arrays_of_the_surroundings_are_held_and_let_go() -> None:
         assert_same(compiled(np.ones(1000)), 1 + scope["table"])
         counts.add(sys.getrefcount(scope["table"]))
     assert len(counts) <= 2 and taken(compiled) >= 20
+
+
+# calls in other forms, and arguments in containers
+
+
+@dataclasses.dataclass
+class State:
+    position: np.ndarray
+    speed: float
+
+
+class Pair(typing.NamedTuple):
+    first: np.ndarray
+    second: np.ndarray
+
+
+def scaled(x, factor=2.0, *, shift=1):
+    return x * factor + shift
+
+
+def added(first, *others, **named):
+    total = first
+    for other in (*others, *named.values()):
+        total = total + other
+    return total
+
+
+def of_dict(params, x):
+    return x @ params["weight"] + params["bias"][0] if params["name"] == "linear" else x
+
+
+def of_list(arrays, skip=None):
+    return [2 * a for a in arrays], skip is None
+
+
+def of_state(state, pair):
+    return State(state.position + state.speed * pair.first, state.speed), pair.second * 2
+
+
+ONE, TWO = np.ones(4), np.arange(4.0)
+FORMS = {
+    "defaults": (scaled, (ONE,), {}),
+    "by name": (scaled, (ONE,), {"factor": 3.0}),
+    "all by name": (scaled, (), {"shift": 5, "x": TWO, "factor": 0.5}),
+    "others": (added, (ONE, TWO, ONE), {}),
+    "others by name": (added, (ONE, TWO), {"a": TWO, "b": ONE}),
+    "dict": (of_dict, ({"weight": np.eye(4), "bias": [ONE], "name": "linear"}, TWO), {}),
+    "list": (of_list, ([ONE, TWO],), {}),
+    "list by name": (of_list, (), {"arrays": [ONE, TWO, ONE], "skip": None}),
+    "objects": (of_state, (State(ONE, 0.5), Pair(TWO, ONE)), {}),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_calls(name: str) -> None:
+    function, args, kwargs = FORMS[name]
+    compiled = jitgraph.compile(function, strict=True)
+    for _ in range(7):
+        got, want = compiled(*args, **kwargs), function(*args, **kwargs)
+        for g, w in zip(leaves_of(got), leaves_of(want), strict=True):
+            assert type(g) is type(w)
+            np.testing.assert_allclose(g, w)
+    assert taken(compiled) >= 3
+
+
+def leaves_of(value):
+    return jitgraph.tree.flatten(value)[0]
+
+
+def test_other_structures_and_orders_are_other_programs() -> None:
+    compiled = jitgraph.compile(lambda d: [v * (k + 1) for k, v in enumerate(d.values())])
+    a, b = np.ones(2), np.full(2, 5.0)
+    for d in [{"a": a, "b": b}] * 4 + [{"b": b, "a": a}] * 4 + [{"a": a}, {"a": a, "b": b}]:
+        for got, want in zip(compiled(d), compiled._function(d), strict=True):
+            np.testing.assert_array_equal(got, want)
+    assert taken(compiled) >= 3
+
+
+def test_values_in_containers_are_checked() -> None:
+    compiled = jitgraph.compile(lambda d, x: x * 2 if d["double"] else x + d["shift"])
+    x = np.ones(2)
+    for double in (True, True, True, True, False, True):
+        for shift in (1.0, 2.5):
+            d = {"double": double, "shift": shift}
+            np.testing.assert_array_equal(compiled(d, x), compiled._function(d, x))
+    with pytest.raises(KeyError):
+        compiled({"shift": 1.0}, x)
+    with pytest.raises(TypeError):
+        compiled({"double": True, "shift": 1.0})
+
+
+def test_containers_are_let_go() -> None:
+    compiled = jitgraph.compile(lambda d: d["x"] + 1)
+    d = {"x": np.ones(3)}
+    for _ in range(4):
+        compiled(d)
+        compiled({"x": d["x"], "y": 0.5})
+    counts = set()
+    for k in range(40):
+        compiled(d if k % 2 else {"x": d["x"], "y": 0.5})
+        counts.add((sys.getrefcount(d), sys.getrefcount(d["x"])))
+    assert len(counts) == 1
+
+
+SETTINGS = {"scale": 2.0, "names": ["a", "b"]}
+
+
+def test_containers_of_the_surroundings_are_looked_at() -> None:
+    compiled = jitgraph.compile(lambda x: x * SETTINGS["scale"] + len(SETTINGS["names"]))
+    x = np.ones(3)
+    for _ in range(5):
+        assert_same(compiled(x), x * 2 + 2)
+    assert taken(compiled) >= 2
+    SETTINGS["scale"] = 3.0
+    SETTINGS["names"].append("c")
+    try:
+        assert_same(compiled(x), x * 3 + 3)
+    finally:
+        SETTINGS["scale"] = 2.0
+        SETTINGS["names"].pop()
+    assert_same(compiled(x), x * 2 + 2)
+
+
+def test_properties_of_the_surroundings_are_read() -> None:
+    class Model:
+        values = np.ones(3)
+
+        @property
+        def weight(self):
+            return self.values
+
+    model = Model()
+    compiled = jitgraph.compile(lambda x: x * model.weight)
+    for k in range(6):
+        Model.values = np.full(3, float(k))
+        assert_same(compiled(np.ones(3)), np.full(3, float(k)))
+    assert taken(compiled) >= 2
