@@ -363,6 +363,9 @@ class _Builder:
                 self.recorder.call(name, value)
             else:
                 value = name = self._array(node)
+                if name in self.recorder.scalars:  # which may be no array
+                    name = self._fresh()
+                    self.recorder.call(name, f"asarray({value})")
             values.append(value)
             self.returned.append(self.recorder.returned(name))
         self._emit(f"return {_tuple(values)}")
