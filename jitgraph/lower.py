@@ -27,10 +27,11 @@ import numpy as np
 from jitgraph_codegen import loop_ir as ir
 from jitgraph_codegen.angles import MODERATE
 from jitgraph_codegen.blocks import BLOCK, blocked, flattened, inner_extents
+from jitgraph_codegen.interchange import interchanged
 from jitgraph_codegen.passes import Interior, accumulates, optimise, split
 from jitgraph_codegen.tiling import TILE_WIDTH, tiled
 
-from .access import domain_of, follow, is_one, operands, result_place
+from .access import domain_of, follow, is_one, operands, reads, result_place
 from .affine import Affine, Index, Taken, Wrap
 from .fuse import Group, external_inputs
 from .graph import CONSTANT, SIZE, Node
@@ -53,6 +54,7 @@ _COMBINED = {
 TWICE_FLOPS = 64
 STRIP = 32  # elements; of 8 bytes they fill four cache lines
 ACROSS = 64  # columns whose totals a scan across rows keeps
+STRIDED_FLOPS = 5  # what it costs to bring strided elements into a vector
 LARGEST_POWER = 4  # integer exponents up to here are multiplied out
 
 
@@ -142,6 +144,7 @@ class _Lowering:
         self.counter = 0
         self.current_pass = 0
         self.outside: Node | None = None
+        self.strided = on_cpu and self._reduces_strided()
         self.totals: list[ir.Buffer] = []  # of scans across rows, for the columns of a strip
         self.totals_start: list[ir.Stmt] = []
 
@@ -405,9 +408,30 @@ class _Lowering:
     def _loops(self, axes: frozenset[int]) -> list[int]:
         return [k for k in sorted(axes) if k in self.index_names]
 
+    def _reduces_strided(self) -> bool:
+        """Whether rows are reduced over elements that do not lie side by side, and that are the
+        same for all rows, as the components of centers are that each point is compared with.
+        """
+        group = self.group
+        if group.nested or group.across or group.along_rows or not group.reduced:
+            return False
+        strided: set[tuple[Node, Index]] = set()
+        for member, place in group.place.items():
+            if member.kind is Kind.SCAN or (member.kind is not Kind.REDUCE and not place):
+                return False
+            for source, index in reads(member, place):
+                axes = {axis for i in index for axis in i.axes()}
+                if source in self.inside or not axes & group.reduced:
+                    continue
+                if axes - group.reduced:
+                    return False
+                if not index[-1].axes() and not is_one(source.spec.shape[-1]):
+                    strided.add((source, index))
+        return len(strided) * STRIDED_FLOPS > _flops(group)
+
     def _is_cheap(self, node: Node) -> bool:
         """Whether computing a value twice, in vectors, costs less than once with a branch."""
-        if self.group.nested or self.group.sinks or not self.on_cpu:
+        if self.group.nested or self.group.sinks or not self.on_cpu or self.strided:
             return False
         if node.spec.dtype == np.bool_:
             return False
@@ -488,6 +512,13 @@ class _Lowering:
         outer = [k for k in self.group.outer if k in self.index_names]
         if not outer:
             return self._in_blocks(body) or self._finished(body, 1)
+        if self.strided and len(outer) == 1:
+            rows = self._looped(outer, body, outer[0])
+            (found,) = self._finished(rows, self.group.domain[outer[0]])
+            if (kernel := interchanged(found.kernel)) is not None:
+                kernel.verify()
+                found = replace(found, kernel=kernel)
+            return (found,)
         if self._crosses(outer):
             return self._finished(self._in_strips(outer, body), self.group.domain[outer[0]])
         return self._finished(self._looped(outer, body, outer[0]), self.group.domain[outer[0]])
@@ -862,6 +893,10 @@ def _telling(kernel: ir.Kernel, buffer: ir.Buffer) -> ir.Kernel:
         ir.If(ir.Var(OUTSIDE, "bool"), (store,)),
     )
     return replace(kernel, buffers=(*kernel.buffers, buffer), body=body)
+
+
+def _flops(group: Group) -> int:
+    return sum(m.op.loop.flops if m.op.loop else 1 for m in group.inside)
 
 
 @dataclass(eq=False)

@@ -32,6 +32,7 @@ RESERVED = (
         "outside",
         "outside_",
         "totals",
+        *(f"rows_{d}" for d in DTYPES),
     }
     | {"block", "block_end", "tile", "column", "scratch", "partial", "place"}
     | {"wrapped", "strip", "add_reassoc", "mul_reassoc", *DTYPES, *dir(builtins), *_CALLED}

@@ -19,6 +19,7 @@ from .fuse import Group, Partition, Refusal, Step, drop_unused, external_inputs
 from .graph import Node, SizeSources
 from .ops import Kind, views
 from .ops.host import HOST_RESULT
+from .ops.views import Slice
 from .symbolic import symbols
 
 _INVERTIBLE = (views.EXPAND_DIMS, views.SQUEEZE, views.TRANSPOSE)
@@ -215,7 +216,7 @@ class _Scheduler:
             group is None
             or value not in group.outputs
             or value in map(memory_of, self.graph.outputs)
-            or self.maker.get(write.inputs[0]) is group
+            or (self.maker.get(write.inputs[0]) is group and not _apart(write, group))
         ):
             return
         others = [s for s in self.steps if s is not write and self._reads(s, value)]
@@ -225,7 +226,8 @@ class _Scheduler:
         target = write_index(write, value, group)
         if not all(index == target for index in _accesses(group, write.inputs[0])):
             return
-        group.outputs[group.outputs.index(value)] = write
+        group.outputs.remove(value)
+        group.outputs.append(write)  # after the write that it is made upon
         group.sinks[write] = value
         self.maker[write] = group
         self.after[group] |= first
@@ -235,6 +237,27 @@ class _Scheduler:
             if write in needed:
                 needed.remove(write)
                 needed.add(group)
+
+
+def _apart(write: Node, group: Group) -> bool:
+    """Whether all that the group writes to the same array lies elsewhere in it, as the columns of a
+    matrix do that are computed each on its own.
+    """
+    before = write.inputs[0]
+    while before in group.sinks:
+        pairs = zip(before.attrs["slices"], write.attrs["slices"], strict=True)
+        if not any(map(_disjoint, *zip(*pairs, strict=True))):
+            return False
+        before = before.inputs[0]
+    return before.op.fresh and before not in group.outputs
+
+
+def _disjoint(a: Slice, b: Slice) -> bool:
+    """Whether two parts of an axis, of known bounds and in steps of one, have nothing in common."""
+    match a, b:
+        case (int(start), 1, int(size)), (int(other), 1, int(count)):
+            return start + size <= other or other + count <= start
+    return False
 
 
 def _is_foreign(node: Node) -> bool:
