@@ -15,8 +15,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import combinations
 
 from .access import (
+    WRITES,
     domain_of,
     is_one,
     is_transparent,
@@ -35,6 +37,7 @@ from .spec import COMPLEX, FUSABLE
 from .symbolic import Dim
 
 RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
+MOST_ARRAYS = 12  # that groups read which are joined for having some in common
 SPREAD_FLOPS = 3  # the same for one that would be computed once per row
 
 
@@ -96,6 +99,8 @@ def partition(graph: Graph, nesting: bool = True) -> Partition:
     for node in graph.nodes:
         if is_fusable(node) and (nesting or node.kind is not Kind.SCAN):
             fusion.visit(node)
+    if nesting:
+        fusion.join_siblings()
     return Partition(graph, fusion.group_of, tuple(fusion.refusals))
 
 
@@ -324,9 +329,17 @@ class _Fusion:
         moved = {m: _renamed(p, translate) for m, p in other.place.items()}
         if any(p is None for p in moved.values()):
             return "its loops are others"
-        places = home.place | {m: p for m, p in moved.items() if p is not None}
+        known = {m: p for m, p in moved.items() if p is not None}
+        places = home.place | known
         if _reads_elsewhere(home, other, places) or _reads_elsewhere(other, home, places):
             return "it reads the result at another index"
+        self._absorb(home, other, known, frozenset(a for a in axes if a is not None))
+        return ""
+
+    def _absorb(
+        self, home: Group, other: Group, moved: dict[Node, Index], reduced: frozenset[int]
+    ) -> None:
+        """Move the members of `other` to their places in `home`. reduced: its axes there."""
         mine = dict(home.place)
         home.place.clear()
         for member in self.graph.nodes:
@@ -335,11 +348,59 @@ class _Fusion:
                 assert found is not None
                 home.place[member] = found
                 self.group_of[member] = home
-        home.reduced |= {a for a in axes if a is not None}
+        home.reduced |= reduced
         home.across |= other.across
         home.inlined |= other.inlined - home.place.keys()
         self.groups.remove(other)
-        return ""
+
+    def join_siblings(self) -> None:
+        """Let groups that read the same elements be one, though none needs the other."""
+        readers: dict[tuple[Node, Index], list[Group]] = {}
+        for group in self.groups:
+            for read in self._external_reads(group):
+                readers.setdefault(read, []).append(group)
+        gone: set[Group] = set()
+        for together in readers.values():
+            for home, other in combinations(together, 2):
+                if not gone & {home, other} and self._are_siblings(home, other):
+                    gone.add(other)
+                    self._absorb(home, other, other.place, other.reduced)
+
+    def _external_reads(self, group: Group) -> set[tuple[Node, Index]]:
+        """What a group's members read from memory at their places, arrays of no axes aside."""
+        inside = group.inside
+        return {
+            (source, index)
+            for member, place in group.place.items()
+            for source, index in reads(member, place)
+            if source not in inside and index and (source.op is INPUT or source.op.fresh)
+        }
+
+    def _are_siblings(self, a: Group, b: Group) -> bool:
+        plain = all(not (g.nested or g.across or g.along_rows) for g in (a, b))
+        if not plain or a.domain != b.domain:
+            return False
+        if a.reduced and b.reduced and a.reduced != b.reduced:
+            return False
+        arrays = {source for g in (a, b) for source, _ in self._external_reads(g)}
+        if len(arrays) > MOST_ARRAYS or self._is_written(a) or self._is_written(b):
+            return False
+        if a.reduced != b.reduced and not self._is_whole(b if a.reduced else a):
+            return False
+        linked = any(self.group_of.get(s) in (a, b) for g in (a, b) for s in self._inputs(g))
+        return not linked and not self._need_another(a, b)
+
+    def _is_written(self, group: Group) -> bool:
+        """Whether a result may be stored in place, which others that read there might prevent."""
+        readers = (reader for m in group.place for reader in self.consumers.get(m, ()))
+        return any(reader.op in WRITES for reader in readers)
+
+    def _is_whole(self, group: Group) -> bool:
+        """Whether each member is computed, element by element, at all of the domain."""
+        if _reduces(group):
+            return False
+        looped = sum(not is_one(d) for d in group.domain)
+        return all(sum(i.axis is not None for i in p) == looped for p in group.place.values())
 
     def _need_another(self, a: Group, b: Group) -> bool:
         starts = [s for g in (a, b) for s in self._inputs(g) if self.group_of.get(s) not in (a, b)]

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import jitgraph
+from support import check
 
 
 def steps(function, *args) -> list[str]:
@@ -162,3 +163,23 @@ def test_positions_of_extremes_in_two_loops(rng: np.random.Generator) -> None:
         x[1, -1] = np.nan
         for got, want in zip(f(x), f._function(x), strict=True):
             np.testing.assert_array_equal(got, want)
+
+
+SIBLINGS = {
+    "sums": (lambda x, y: ((x * y).sum(), (x - y).max()), 1),
+    "elements": (lambda x, y: (x + y, x - y, np.exp(x)), 1),
+    "rows": (lambda x, y: (x.sum(axis=1), np.exp(y + x), x.std(axis=1)), 1),
+    "extremes": (lambda x, y: (x.min(), x.argmax(), x * 2), 1),
+    "other axes": (lambda x, y: (x.sum(axis=1), x.max(axis=0)), 2),
+    "one needs the other": (lambda x, y: (x.sum(), np.sort(x, axis=0) * x.sum()), 2),
+    "axes of one": (lambda x, y: (x[:, :1].sum(axis=1), x[:, :1].max(axis=0)), 2),
+}
+
+
+@pytest.mark.parametrize("name", SIBLINGS)
+def test_groups_that_read_the_same_elements_are_one(name: str, rng) -> None:
+    function, kernels = SIBLINGS[name]
+    x, y = rng.standard_normal((2, 30, 20))
+    check(function, x, y, ulps=64)
+    told = jitgraph.compile(function, strict=True).explain(x, y)
+    assert sum(step["kind"] == "kernel" for step in told.details["steps"]) == kernels

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import jitgraph
-from tests.support import check
+from support import check
 
 ROWS, COLUMNS = 6, 9
 

@@ -9,7 +9,7 @@ import jitgraph
 from jitgraph import program
 from jitgraph_codegen import blas
 from jitgraph_codegen.native import Product
-from tests.support import assert_same
+from support import assert_same
 
 BY_BLAS = {
     "matrices": (lambda a, b: a @ b, (5, 7), (7, 3)),
