@@ -128,10 +128,17 @@ def _log_tail(f: Value) -> tuple[Value, Value]:
     return half_square, s * (half_square + z * z.polynomial(DOUBLE.log))
 
 
+def _log_of_single(f: Value) -> Value:
+    """log(1 + f) in single precision"""
+    return f + f * f * f.polynomial((*SINGLE.log, -0.5))
+
+
 def log(x: Value) -> Value:
     high, low = x.real.ln2
     k, m = decompose(x)
     f = m - 1.0
+    if x.real is SINGLE:
+        return _log_specials(x, k * high + (k * low + _log_of_single(f)))
     half_square, tail = _log_tail(f)
     return _log_specials(x, k * high - ((half_square - (tail + k * low)) - f))
 
@@ -166,9 +173,7 @@ def log1p(x: Value) -> Value:
 def log_of_base(base: int) -> Callable[[Value], Value]:
     def of_single(x: Value) -> Value:
         k, m = decompose(x)
-        f = m - 1.0
-        half_square, tail = _log_tail(f)
-        rest = (f - (half_square - tail)) * (1 / math.log(base))
+        rest = _log_of_single(m - 1.0) * (1 / math.log(base))
         if base == 10:
             high, low = SINGLE.log10_2
             return _log_specials(x, k * high + (k * low + rest))
@@ -272,11 +277,15 @@ def pow(x: Value, y: Value) -> Value:
 
 def sigmoid(x: Value) -> Value:
     """2**-n / (2**-n + p) where exp(-x) = p * 2**n"""
-    p, p_low, n = exp_pair(-x.clamp(-x.real.exp_limit, 2 * x.real.tanh_limit))
+    negated = -x.clamp(-x.real.exp_limit, 2 * x.real.tanh_limit)
+    if x.real is SINGLE:
+        p, p_low, n = exp_pair(negated)
+        first, second = powers_of_two(0 - n)
+        return first / (p + (first * second + p_low)) * second
+    n, r, error = reduce_exp(negated)
     first, second = powers_of_two(0 - n)
     scale = first * second
-    if x.real is SINGLE:
-        return first / (p + (scale + p_low)) * second
+    p, p_low = fast_two_sum(x.constant(1.0), r + _exp_rest(r, error))
     d, d_low = two_sum(p, scale)
     inverse = 1.0 / d
     rest = remainder(x.constant(1.0), inverse, d) - inverse * (d_low + p_low)
