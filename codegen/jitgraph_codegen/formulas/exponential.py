@@ -277,15 +277,12 @@ def pow(x: Value, y: Value) -> Value:
 
 def sigmoid(x: Value) -> Value:
     """2**-n / (2**-n + p) where exp(-x) = p * 2**n"""
-    negated = -x.clamp(-x.real.exp_limit, 2 * x.real.tanh_limit)
-    if x.real is SINGLE:
-        p, p_low, n = exp_pair(negated)
-        first, second = powers_of_two(0 - n)
-        return first / (p + (first * second + p_low)) * second
-    n, r, error = reduce_exp(negated)
+    n, r, error = reduce_exp(-x.clamp(-x.real.exp_limit, 2 * x.real.tanh_limit))
     first, second = powers_of_two(0 - n)
     scale = first * second
     p, p_low = fast_two_sum(x.constant(1.0), r + _exp_rest(r, error))
+    if x.real is SINGLE:
+        return first / (p + (scale + p_low)) * second
     d, d_low = two_sum(p, scale)
     inverse = 1.0 / d
     rest = remainder(x.constant(1.0), inverse, d) - inverse * (d_low + p_low)
