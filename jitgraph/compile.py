@@ -418,7 +418,8 @@ def compile(
     mode: "static" captures and compiles; "dynamic" runs the function as it is, op by op.
     target: "cpu", or "cuda" for elementwise operations and row reductions on a GPU.
     parallel: let large kernels use all threads.
-    precise: float32 sums in float64, no fused multiply-adds, powers by the library.
+    precise: float32 sums and elementary functions in float64, those of float64 by the C library
+    where it is more exact, no fused multiply-adds.
     strict: raise `CaptureError` for what can't be captured, instead of running in dynamic mode.
     static_argnames: parameters whose values are compiled in; each new value compiles anew.
     donate_argnames: parameters whose arrays the caller does not need any more: results may be put

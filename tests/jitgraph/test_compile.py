@@ -389,6 +389,20 @@ def test_precise_sums_in_float64() -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_precise_functions(dtype: str, rng) -> None:
+    """Of float32 rounded from float64; of float64 within the C library's error."""
+    x = rng.uniform(0.01, 3, 20000).astype(dtype)
+    for function in (np.exp, np.log, np.tanh, np.sin, np.arctan, np.cbrt, lambda x: x**1.7):
+        got = jitgraph.compile(lambda x, f=function: f(x), precise=True, strict=True)(x)
+        exact = function(x.astype(np.longdouble))
+        errors = np.abs(got - exact) / np.spacing(np.abs(got))
+        assert got.dtype == dtype and errors.max() < (0.501 if dtype == "float32" else 1)
+    angles = (1e5 * rng.standard_normal(1000)).astype(dtype)
+    got = jitgraph.compile(lambda x: np.sin(x) + np.cos(x), precise=True, strict=True)(angles)
+    np.testing.assert_allclose(got, np.sin(angles) + np.cos(angles), atol=4 * np.finfo(dtype).eps)
+
+
 def test_threads_give_the_same_result(rng: np.random.Generator) -> None:
     x = rng.standard_normal((700, 500))
     softmax = jitgraph.functions.softmax
