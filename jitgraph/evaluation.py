@@ -368,8 +368,7 @@ class Evaluation:
         that memory is only read where it is.
         """
         scope = self._scope(atom.at)
-        key = atom.positions, (Affine(((atom, 1),)),)
-        if key not in scope.values:
+        if atom not in scope.positions:
             given = cast(self.value(atom.positions, atom.at), ir.INDEX)
             size = self._dim(atom.size)
             if atom.positions.spec.dtype.kind == "i" and atom.positions.op is not ew.IOTA:
@@ -380,10 +379,10 @@ class Evaluation:
             scope.body.append(ir.Accumulate(OUTSIDE, "any", outside))
             zero = ir.Const(0, ir.INDEX)
             found = ir.Apply("select(x, y, z)", (outside, zero, position), ir.INDEX)
-            scope.values[key] = self._let(found, atom.at)
+            scope.positions[atom] = self._let(found, atom.at)
             if self.outside is None:
                 self.outside = Node(FULL, (), {}, Spec((), np.dtype(bool)))
-        return scope.values[key]
+        return scope.positions[atom]
 
     def _note_wrap(self, wrap: Wrap, printed: ir.Expr) -> None:
         """Where a wrapped index is a plain one: below its size, or from its size on."""
@@ -451,6 +450,7 @@ class Scope:
 
     body: list[Any] = field(default_factory=list)
     values: dict[tuple[Node, Index], ir.Expr] = field(default_factory=dict)
+    positions: dict[Taken, ir.Expr] = field(default_factory=dict)  # counted from the start
 
 
 def _is_expensive(node: Node) -> bool:

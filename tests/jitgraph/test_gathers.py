@@ -73,6 +73,11 @@ def positions_of_positions(x, k):
     return x[k[k[:3] // 2]] / 2
 
 
+def gathered_twice(x, k):
+    y = x[k] * x[:5]
+    return y[k % 5] * x[:5], y
+
+
 def read_before_written(x, k):
     y = x * 2
     z = y[k]
@@ -88,7 +93,7 @@ def two_readers(x, k):
 FUNCTIONS = [
     rows, columns, pairs, in_front, apart, matrix_of_positions, computed_positions,
     of_what_is_computed, positions_of_extremes, chosen_logits, taken, along_axis, whole_sum,
-    positions_of_positions, read_before_written, two_readers,
+    positions_of_positions, gathered_twice, read_before_written, two_readers,
 ]  # fmt: skip
 
 
