@@ -87,9 +87,9 @@ def sources(node: Node) -> list[Node]:
 
 
 def _normal(index: Index, node: Node) -> Index:
-    """Index 0 along axes of size one."""
+    """Index 0 along axes of size one; positions from arrays stay, as they may be outside."""
     return tuple(
-        fixed(0) if isinstance(d, int) and d == 1 else i
+        fixed(0) if is_one(d) and not any(i.taken()) else i
         for i, d in zip(index, node.spec.shape, strict=True)
     )
 

@@ -268,7 +268,7 @@ class _Fusion:
         """Whether a reduction of a group's rows can be its outer one: rows must be left to run in
         parallel, and nobody else may need the elements that are reduced first.
         """
-        if not self.nesting or group.nested or not group.reduced or not axes < rows:
+        if not self.nesting or group.nested or not group.reduced or not set() < axes < rows:
             return False
         if group.along_rows:
             return False

@@ -183,3 +183,11 @@ def test_groups_that_read_the_same_elements_are_one(name: str, rng) -> None:
     check(function, x, y, ulps=64)
     told = jitgraph.compile(function, strict=True).explain(x, y)
     assert sum(step["kind"] == "kernel" for step in told.details["steps"]) == kernels
+
+
+def test_reductions_over_axes_of_one_element(rng) -> None:
+    def spread(x):
+        least = x.T.min(axis=0, keepdims=True)
+        return least.sum(axis=0), x + least.std(axis=0), least, (least > 0).any(axis=0)
+
+    check(spread, rng.standard_normal((7, 5)))

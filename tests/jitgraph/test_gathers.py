@@ -136,6 +136,14 @@ def test_a_position_outside_is_numpys_error(function, position: int, calls: int,
     np.testing.assert_allclose(compiled(x, k), function(x, k), rtol=1e-12)
 
 
+def test_an_axis_of_one_element_has_one_position() -> None:
+    compiled = jitgraph.compile(rows, strict=True)
+    x = np.ones((1, 3))
+    np.testing.assert_array_equal(compiled(x, np.array([0, -1])), 2 * np.ones((2, 3)))
+    with pytest.raises(IndexError, match="out of bounds for axis 0 with size 1"):
+        compiled(x, np.array([0, 1]))
+
+
 def test_large_gathers_are_shared_among_threads(rng) -> None:
     x, k = rng.standard_normal(1 << 20), rng.integers(0, 1 << 20, 1 << 20)
     compiled = jitgraph.compile(rows, strict=True)
