@@ -34,6 +34,7 @@ from .evaluation import LARGE, OUTSIDE, Evaluation, Scope, cast, constant, takes
 from .fuse import Group
 from .graph import Node
 from .ops import Kind
+from .ops.reductions import ARGMAX, ARGMIN
 from .ops.views import FULL
 from .schedule import write_index
 from .spec import Spec
@@ -337,9 +338,11 @@ class _Lowering(Evaluation):
         self.last_store = last_store
         accumulators: dict[Node, ir.Accumulator] = {}
         positions: dict[Node, ir.Accumulator] = {}
+        again = self._comes_out_the_same(reductions, stores)
         for node in reductions:
             accumulator = self._accumulator(node)
-            if accumulator.combine.startswith("arg") and self._is_cheap(node.inputs[0]):
+            position = accumulator.combine.startswith("arg")
+            if position and again and self._is_cheap(node.inputs[0]):
                 extreme = accumulator.combine.removeprefix("arg")
                 accumulator = positions[node] = replace(accumulator, combine=extreme)
             accumulators[node] = accumulator
@@ -353,11 +356,20 @@ class _Lowering(Evaluation):
         if positions:
             self._find_positions(positions)
 
+    def _comes_out_the_same(self, reductions: list[Node], stores: list[Node]) -> bool:
+        """Whether what is looked for comes out the same, to the last bit, when it is computed again
+        without all else: a product that is needed for something else too is not fused with a sum.
+        """
+        wanted = {r.inputs[0] for r in reductions if r.op in (ARGMAX, ARGMIN)}
+        others = {r.inputs[0] for r in reductions} | {self.stored(o) for o in stores}
+        return others <= wanted
+
     def _find_positions(self, best: Mapping[Node, ir.Accumulator]) -> None:
         """The first places where extremes are, in a loop of their own: both loops vectorise, which
         one that keeps value and place together does not.
         """
         self.inner = Scope()
+        self.current_pass += 1  # the outputs of this pass are written already
         places: dict[Node, ir.Accumulator] = {}
         for node, extreme in best.items():
             place = places[node] = ir.Accumulator(self.fresh(), "min", ir.INDEX)
@@ -494,8 +506,14 @@ class _Lowering(Evaluation):
         if len(axes) < 2 or self.group.reduced or self.wraps or not self.on_cpu:
             return False
         loads = [key for scope in (self.row, self.inner) for key in scope.values]
-        lasts = {i[-1].axis for n, i in loads if n not in self.inside and i}
-        return bool(lasts & set(axes[:-1])) and len(self.group.outputs) == 1
+        across = any(
+            n not in self.inside
+            and i
+            and i[-1].axis in axes[:-1]
+            and any(axes[-1] in k.axes() for k in i[:-1])
+            for n, i in loads
+        )
+        return across and len(self.group.outputs) == 1
 
     def _in_strips(self, axes: list[int], body: Sequence[ir.Stmt]) -> tuple[ir.Stmt, ...]:
         """The innermost loop in strips, outside of all others: a strip of rows that are read across

@@ -44,6 +44,12 @@ def elements_and_their_sum(x):
     return y, y.sum(keepdims=True)
 
 
+def position_and_what_it_is_of(x):
+    y = x * x
+    z = np.sin(x) * (y + 0.1)
+    return z.argmax(), z, y, (y - 1).argmin(axis=None)
+
+
 def angles(x):
     return np.sin(100 * x).sum()
 
@@ -58,7 +64,8 @@ def kept_axes(x):
 
 
 FUNCTIONS = [total, norm, product_of_signs, first_largest, first_smallest_of_an_expression,
-             first_true, largest_and_where, elements_and_their_sum, angles, kept_axes,
+             first_true, largest_and_where, elements_and_their_sum,
+             position_and_what_it_is_of, angles, kept_axes,
              running_total]  # fmt: skip
 SHAPES = [(7,), (16384,), (50001,), (3, 20000), (20000, 3), (30, 40, 50), (40000, 2)]
 
