@@ -47,8 +47,7 @@ def test_sums_of_columns_add_up_rows() -> None:
     f = jitgraph.compile(lambda x: (x * x).sum(axis=0) / 2, strict=True)
     text = f.source(X)
     assert steps(f._function, X) == ["kernel", "kernel"]
-    inner = "for i in range(n1):\n                t1 = x[j, i]\n                partial[block, i] = "
-    assert inner in text
+    assert "for i in range(n1):\n                t2 = x[j, i]\n" in text
     np.testing.assert_allclose(f(X), f._function(X))
     np.testing.assert_allclose(jitgraph.compile(standardise)(POINTS), standardise(POINTS))
     for axis in (0, 1, (0, 1), (0, 2)):
