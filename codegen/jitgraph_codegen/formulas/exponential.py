@@ -221,14 +221,18 @@ def _log_pair(x: Value) -> tuple[Value, Value]:
 
 
 def _log2_of_single(x: Value) -> Value:
-    """log2 in double precision, to about 32 bits, of a single precision x > 0.
+    """log2 in double precision, to about 31 bits, of a single precision x > 0.
 
-    log(1 + f) - f + f**2 / 2 over f**3, for sqrt(1/2) <= 1 + f < sqrt(2)
+    log(1 + f) = f - f**2 / 2 + f**3 * (1/3 - f/4 + f**2 * rest), for sqrt(1/2) <= 1 + f < sqrt(2);
+    the rest is small enough for single precision.
     """
     k, m = decompose(x)
-    f = m.double() - 1.0
+    narrow = m - 1.0
+    *rest, quarter, third = _LOG_OF_SINGLE
+    f = narrow.double()
     z = f * f
-    log = f - (0.5 * z - f * z * f.polynomial(_LOG_OF_SINGLE))
+    series = (third + f * quarter) + z * narrow.polynomial(tuple(rest)).double()
+    log = f - (0.5 * z - f * z * series)
     return k.double() + log * (1 / math.log(2))
 
 
@@ -244,12 +248,14 @@ _EXP2_OF_SINGLE = (
 
 
 def _power_of_single(a: Value, y: Value) -> Value:
-    """a**y for a > 0, by way of double precision."""
+    """a**y for a > 0, with its logarithm in double precision."""
     exponent = _log2_of_single(a) * y.double()
     exponent = exponent.clamp(-200.0, 200.0)
-    k, n = nearest(exponent)
-    r = exponent - k
-    return (r.polynomial(_EXP2_OF_SINGLE) * power_of_two(n)).rounded_to(SINGLE)
+    k = exponent.intrinsic("llvm.rint")
+    r = (exponent - k).rounded_to(SINGLE)
+    _, n = nearest(k.rounded_to(SINGLE))
+    first, second = powers_of_two(n)
+    return (r * r.polynomial(_EXP2_OF_SINGLE[:-1]) + 1.0) * first * second
 
 
 def pow(x: Value, y: Value) -> Value:
