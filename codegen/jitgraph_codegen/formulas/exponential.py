@@ -114,8 +114,8 @@ def decompose(x: Value) -> tuple[Value, Value]:
 
 def _log_specials(x: Value, y: Value) -> Value:
     """y = log(x) with the values at zero, below zero, at infinity and NaN put right."""
-    special = x.constant(-math.inf).where(x == 0.0, x.constant(math.nan).where(x < 0.0, x))
-    return y.where((x > 0.0) & (x < math.inf), special)
+    at_most_zero = x.constant(-math.inf).where(x == 0.0, math.nan)
+    return x.where(x == math.inf, y.where(x > 0.0, at_most_zero))
 
 
 def _log_tail(f: Value) -> tuple[Value, Value]:
