@@ -19,6 +19,7 @@ from jitgraph_codegen.source import KernelSource
 
 from . import config
 from .access import WRITES, is_transparent, memory_of
+from .copies import native_copy
 from .errors import CaptureError
 from .fuse import Group, partition
 from .gathers import with_gathers
@@ -242,7 +243,12 @@ class _Builder:
             arguments = ", ".join([name, given, *index, attrs])
             line = f"{node.op.name}_in_place({arguments})"
         self._emit(f"{line}  # {node.where}")
-        self.recorder.effect(line)
+        contiguous = name in self.recorder.contiguous
+        copied = native_copy(node, name, self._memory) if node.op is UPDATE and contiguous else None
+        if copied is not None:
+            self.recorder.copy(copied)
+        else:
+            self.recorder.effect(line)
 
     def _written(self, node: Node) -> str:
         """The variable that a write changes; those who need the old values keep a copy."""

@@ -33,7 +33,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_VERSIONS = 8  # of one signature
 MOST_FORMS = 8  # in which calls are written that get a stub
+MOST_KERNELS, MOST_CALLS = 60, 16  # without asking Numba for the function as it is written
 NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
+
+
+class _UnrolledError(CaptureError):
+    """A function whose loops make very many kernels, or calls between them."""
+
+    def __init__(self, name: str, kernels: int, calls: int, specialisation: Specialisation) -> None:
+        super().__init__(f"{name}: its loops make {kernels} kernels and {calls} calls, in a row")
+        self.specialisation = specialisation
 
 
 class RecompileWarning(UserWarning):
@@ -124,7 +133,9 @@ class CompiledFunction:
             return self._fallen(found, args, kwargs)
         else:
             try:
-                found = self._specialise(bound, arguments)
+                found = self._specialise(bound, arguments, MOST_KERNELS)
+            except _UnrolledError as error:
+                return self._as_written(error, bound, arguments, args, kwargs)
             except CaptureError as error:
                 return self._fall(bound, arguments, str(error), args, kwargs)
             except Exception as error:
@@ -204,7 +215,7 @@ class CompiledFunction:
         """The first call of a signature that no graph holds: one rung down, and kept there."""
         if self._strict:
             raise CaptureError(reason)
-        if kwargs or not all(type(a) in PLAIN and type(a) is not Tensor for a in args):
+        if not _is_plain(args, kwargs):
             result = self._dynamically(reason, args, kwargs)
             fallback = Fallback(reason, None, "its arguments are more than arrays and numbers")
         else:
@@ -219,6 +230,33 @@ class CompiledFunction:
         if not isinstance(self._cache.get((bound.tree, arguments.entries)), list):
             self._cache[bound.tree, arguments.entries] = fallback
         return result
+
+    def _as_written(
+        self,
+        unrolled: _UnrolledError,
+        bound: Bound,
+        arguments: Arguments,
+        args: Any,
+        kwargs: Any,
+    ) -> Any:
+        """The first call of a function whose loops make a graph of very many kernels: by Numba from
+        the next call on if it takes the function, else compiled after all.
+        """
+        if not self._strict and _is_plain(args, kwargs):
+            from .capture.ladder import attempt
+
+            attempted = attempt(self._function, args)
+            if attempted.numba is not None:
+                self._fallbacks += 1
+                fallback = Fallback(str(unrolled), attempted.numba)
+                self._cache[bound.tree, arguments.entries] = fallback
+            else:
+                self._keep(unrolled.specialisation, bound, arguments)
+            return attempted.result
+        found = unrolled.specialisation
+        found.forward  # noqa: B018 - compiles
+        self._keep(found, bound, arguments)
+        return run(found, arguments)
 
     def _failed(
         self, bound: Bound, arguments: Arguments, error: Exception, args: Any, kwargs: Any
@@ -258,8 +296,13 @@ class CompiledFunction:
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         return bind(self.__name__, self._signature, self._static, args, kwargs)
 
-    def _specialise(self, bound: Bound, arguments: Arguments) -> Specialisation:
-        """Capture, compile, and only then keep: a call that fails leaves nothing behind."""
+    def _specialise(
+        self, bound: Bound, arguments: Arguments, most: int | None = None
+    ) -> Specialisation:
+        """Capture, compile, and only then keep: a call that fails leaves nothing behind.
+
+        most: kernels to compile.  Raises `_UnrolledError` if they are more.
+        """
         known = self._cache.get((bound.tree, arguments.entries))
         if isinstance(known, list) and len(known) == MOST_VERSIONS:
             raise CaptureError(self._too_many(known))
@@ -269,7 +312,15 @@ class CompiledFunction:
             self._function, self.__name__, self._signature, self._options, bound, arguments,
             self._donated,
         )  # fmt: skip
+        if most is not None and not specialisation.graph.effects:
+            kernels, calls = specialisation.kernels_to_compile, len(specialisation.captured.hosts)
+            if kernels > most or calls > MOST_CALLS:
+                raise _UnrolledError(self.__name__, kernels, calls, specialisation)
         specialisation.forward  # noqa: B018 - compiles
+        self._keep(specialisation, bound, arguments)
+        return specialisation
+
+    def _keep(self, specialisation: Specialisation, bound: Bound, arguments: Arguments) -> None:
         known = self._cache.setdefault((bound.tree, arguments.entries), [])
         if isinstance(known, Fallback):
             raise CaptureError(known.reason)
@@ -279,7 +330,6 @@ class CompiledFunction:
             )
         known.append(specialisation)
         self._captures += 1
-        return specialisation
 
     def _too_many(self, known: list[Specialisation]) -> str:
         """Warn that a value keeps changing that each version was compiled for; the reason to stop
@@ -369,6 +419,11 @@ class CompiledFunction:
         self._cache.clear()
         self.__class__, self._entry = CompiledFunction, None
         self._captures = self._hits = self._fallbacks = 0
+
+
+def _is_plain(args: Any, kwargs: Any) -> bool:
+    """Whether arguments are arrays and numbers by position, as Numba takes them."""
+    return not kwargs and all(type(a) in PLAIN and type(a) is not Tensor for a in args)
 
 
 def _standard_bases(error: JitgraphError) -> tuple[type[Exception], ...]:

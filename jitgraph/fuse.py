@@ -142,6 +142,7 @@ class _Fusion:
         self.needed = {source for node in graph.needed for source in sources(node)}
         self.groups: list[Group] = []
         self.group_of: dict[Node, Group] = {}
+        self.inputs_of: dict[Group, tuple[tuple[int, int], list[Node]]] = {}
         self.before = readers_before_writes(graph)
         self.refusals: list[Refusal] = []
 
@@ -426,8 +427,13 @@ class _Fusion:
         return False
 
     def _inputs(self, group: Group) -> list[Node]:
-        inside = group.inside
-        return [s for m in inside for i in m.inputs for s in sources(i) if s not in inside]
+        members = len(group.place), len(group.inlined)  # which only grow
+        known = self.inputs_of.get(group)
+        if known is None or known[0] != members:
+            inside = group.inside
+            read = [s for m in inside for i in m.inputs for s in sources(i) if s not in inside]
+            known = self.inputs_of[group] = members, list(dict.fromkeys(read))
+        return known[1]
 
     def _inline(self, home: Group, node: Node, source: Node, index: Index) -> None:
         """Have `home` compute `source` itself, if it is cheap and needs no reduction."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from . import functions as F
 from .errors import CaptureError, DTypeError
-from .functions.base import FUNCTIONS, operand
+from .functions.base import FUNCTIONS, array, operand
 from .functions.indexing import getitem
 from .functions.scans import accumulate
 from .ops import UFUNCS
@@ -150,6 +150,9 @@ class ArrayMethods:
             return _REDUCTIONS[ufunc](*inputs, **kwargs)
         if method == "accumulate":
             return accumulate(ufunc, *inputs, **kwargs)
+        if method == "outer" and ufunc in UFUNCS and len(inputs) == 2 and not kwargs:
+            a, b = map(array, inputs)
+            return UFUNCS[ufunc](F.expand_dims(a, tuple(range(a.ndim, a.ndim + b.ndim))), b)
         if ufunc is np.matmul and method == "__call__" and not kwargs:
             return F.matmul(*inputs)
         op = UFUNCS.get(ufunc)

@@ -12,7 +12,7 @@ import numpy as np
 
 from jitgraph_codegen import blas, store
 from jitgraph_codegen import program as runtime
-from jitgraph_codegen.kernels import counters, machine_codes
+from jitgraph_codegen.kernels import counters, machine_codes, missing
 from jitgraph_codegen.machine_code import MachineCode
 from jitgraph_codegen.native import NativeProgram
 from jitgraph_codegen.source import KernelSource
@@ -133,6 +133,12 @@ class Specialisation:
         kernels = machine_codes(source.kernels)
         functions = runtime.functions(source.native, self._operations())
         return NativeCode(source.native, kernels, functions)
+
+    @property
+    def kernels_to_compile(self) -> int:
+        """How many kernels neither memory nor disk has."""
+        graph = self.differentiated.forward if self.wanted else self.graph
+        return missing(self.source(graph, self.layouts).kernels)
 
     def _operations(self) -> dict[str, Callable[..., Any]]:
         """What the program's text calls by name: the library, and the user's calls of others."""

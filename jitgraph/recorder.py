@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 
 from jitgraph_codegen.native import (
     Call,
+    Copy,
     Drop,
     Inside,
     Make,
@@ -56,6 +57,9 @@ class Recorder:
 
     def product(self, step: Product, spec: Spec) -> None:
         self.make(step.result, spec)
+        self.steps.append(step)
+
+    def copy(self, step: Copy) -> None:
         self.steps.append(step)
 
     def view(self, name: str, expression: str) -> None:
@@ -174,6 +178,8 @@ def _with_drops(steps: Sequence[Step], returned: set[str]) -> list[Step]:
                 read = (step.x.array, step.y.array, step.result)
             case Call():
                 read = (step.name, *step.arrays)
+            case Copy():
+                read = (step.target.array, step.source.array)
             case Inside():
                 read = (step.flag,)
             case Same():

@@ -163,7 +163,7 @@ def _is_constant(node: Node, value: float) -> bool:
     return (
         node.op is CONSTANT
         and bool(node.attrs["value"] == value)
-        and not np.signbit(np.float64(node.attrs["value"]))
+        and not np.signbit(np.real(node.attrs["value"]))
     )
 
 

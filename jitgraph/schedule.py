@@ -60,6 +60,7 @@ class _Scheduler:
         self.steps: list[Step] = []
         self.maker: dict[Node, Step] = {}
         self.after: dict[Step, set[Step]] = {}  # steps that must come first
+        self.read: dict[Step, frozenset[Node]] = {}  # the memory each step reads
         self.saved: set[Node] = set()
         self.copied: set[Node] = set()
 
@@ -190,8 +191,11 @@ class _Scheduler:
         return found
 
     def _reads(self, step: Step, base: Node) -> bool:
-        sources = step.inputs if isinstance(step, Node) else external_inputs(step)
-        return any(memory_of(s) is base for s in sources)
+        """Whether a step reads an array's memory; groups have all their members by now."""
+        if step not in self.read:
+            sources = step.inputs if isinstance(step, Node) else external_inputs(step)
+            self.read[step] = frozenset(map(memory_of, sources))
+        return base in self.read[step]
 
     def _depends(self, step: Step, on: Step) -> bool:
         stack, seen = [step], set[Step]()

@@ -19,10 +19,12 @@ import numpy as np
 from llvmlite import ir
 
 from .blas_calls import multiply, product_sizes
+from .copy_calls import copy, copy_sizes
 from .native import (
     AliasParam,
     ArrayParam,
     Call,
+    Copy,
     Drop,
     FloatParam,
     Inside,
@@ -165,6 +167,8 @@ class _Stub(StubBuilder):
                     texts += (*step.sizes, step.extent, step.work)
                 case Product():
                     texts += product_sizes(step)
+                case Copy():
+                    texts += copy_sizes(step)
                 case Call():
                     texts += step.sizes
         for tree in {ast.unparse(n.right) for t in texts for n in ast.walk(ast.parse(t))
@@ -303,6 +307,8 @@ class _Stub(StubBuilder):
                 self.data[step.name] = self.data[step.array]
             case Product():
                 multiply(self, step)
+            case Copy():
+                copy(self, step)
             case Run():
                 buffers = self.array_of([self.data[name] for name in step.buffers])
                 sizes = self.array_of([self.expression(text) for text in step.sizes])

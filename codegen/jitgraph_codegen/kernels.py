@@ -57,6 +57,16 @@ def _compiler() -> str:
     return f"numba {version('numba')} numpy {np.__version__} {functions}"
 
 
+def missing(kernels: Sequence[KernelSource]) -> int:
+    """How many kernels would have to be compiled."""
+    keys = {_key(kernel) for kernel in kernels} - _loaded.keys()
+    return sum(store.read(key, "kernel") is None for key in keys)
+
+
+def _key(kernel: KernelSource) -> str:
+    return store.key("kernel", kernel.entry, machine_name(), _compiler())
+
+
 def machine_code(kernel: KernelSource) -> MachineCode:
     """The code of one kernel."""
     (code,) = machine_codes([kernel])
@@ -67,21 +77,21 @@ def machine_codes(
     kernels: Sequence[KernelSource], progress: Progress = quietly
 ) -> list[MachineCode]:
     """The code of each kernel; one for those of the same text."""
-    keys = [store.key("kernel", k.entry, machine_name(), _compiler()) for k in kernels]
+    keys = list(map(_key, kernels))
     codes: dict[str, MachineCode] = {}
-    missing: dict[str, KernelSource] = {}
+    absent: dict[str, KernelSource] = {}
     for key, kernel in zip(keys, kernels, strict=True):
-        if key in codes or key in _loaded or key in missing:
+        if key in codes or key in _loaded or key in absent:
             counters.shared += 1
         elif (found := store.read(key, "kernel")) is not None:
             counters.loaded += 1
             _loaded[key] = MachineCode(found[1], found[0]["symbol"])
         else:
-            missing[key] = kernel
+            absent[key] = kernel
         if key in _loaded:
             codes[key] = _loaded[key]
-    if missing:
-        _compile(missing, codes, progress)
+    if absent:
+        _compile(absent, codes, progress)
     return [codes[key] for key in keys]
 
 

@@ -2,7 +2,7 @@
 
     param  ::= array of a dtype, layout and fixed sizes | Python float | Python int, a size
     step   ::= an array to make, empty or of zeros | a kernel to run | a matrix product
-             | a name for the same memory | a Python function to call | a flag to look at
+             | a copy | a name for the same memory | a Python function to call | a flag to look at
              | an array to let go
     value  ::= name of a parameter or of an array made
 
@@ -86,6 +86,30 @@ class Product:
 
 
 @dataclass(frozen=True)
+class Strided:
+    """Elements of a contiguous array: where the first is and the step along each axis, in
+    elements.
+    """
+
+    array: str
+    offset: str
+    steps: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Elements of one array to those of another, which do not overlap; or, where `element` is not
+    empty, that one element's bytes in hexadecimal.
+    """
+
+    target: Strided
+    source: Strided
+    shape: tuple[str, ...]
+    dtype: str
+    element: str
+
+
+@dataclass(frozen=True)
 class Call:
     """A function among the program's, called with arrays and with sizes.
 
@@ -113,7 +137,7 @@ class Inside:
     flag: str
 
 
-Step = Make | Run | Same | Product | Call | Inside | Drop
+Step = Make | Run | Same | Product | Copy | Call | Inside | Drop
 
 
 @dataclass(frozen=True)
@@ -150,13 +174,14 @@ class NativeProgram:
 
 
 _STEPS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Make, Run, Same, Product, Call, Inside, Drop)
+    kind.__name__: kind for kind in (Make, Run, Same, Product, Copy, Call, Inside, Drop)
 }
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return Matrix(**{k: _plain(v) for k, v in value.items()})
+        kind = Matrix if "crossed" in value else Strided
+        return kind(**{k: _plain(v) for k, v in value.items()})
     return tuple(map(_plain, value)) if isinstance(value, list) else value
 
 

@@ -45,6 +45,7 @@ def addresses() -> Mapping[str, int]:
     found["PyArray_NewFromDescr"], found["PyArray_Return"] = table[NEW_FROM_DESCR], table[RETURN]
     found["PyArray_Type"] = id(np.ndarray)
     found |= blas.addresses()
+    found["memmove"] = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
     found["memset"] = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
     for name in SCALARS:
         found[f"dtype_{name}"] = id(np.dtype(name))

@@ -1,4 +1,6 @@
-"""Programs as NumPy users write them run as a graph and leave what NumPy leaves."""
+"""Programs as NumPy users write them run as a graph, or under Numba where they loop over elements
+or until something holds, and leave what NumPy leaves.
+"""
 
 import sys
 from pathlib import Path
@@ -13,14 +15,31 @@ from benchmarks.program_table import copies, difference, main, rung
 from benchmarks.programs import programs
 
 SCALE = 0.01
+UNDER_NUMBA = frozenset((
+    "adaptive_euler", "adaptive_runge_kutta", "alternating_directions", "azimuthal_integration",
+    "binomial_tree", "channel_flow", "cholesky", "contour_integral", "convolution", "crc16",
+    "edge_filter", "escape_times", "fft_radix2", "gauss_seidel", "kmeans_until", "levinson_durbin",
+    "lu", "lu_solve", "nbody_until", "nussinov", "rank_k_update", "relaxation", "sparse_product",
+    "triangular_solve",
+))  # fmt: skip
 PROGRAMS = programs()
 
 
 def test_there_are_enough() -> None:
-    assert len(PROGRAMS) >= 25
+    assert len(PROGRAMS) >= 55 and PROGRAMS.keys() > UNDER_NUMBA
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", sorted(UNDER_NUMBA))
+def test_programs_of_loops(name: str) -> None:
+    run, args = PROGRAMS[name].run, PROGRAMS[name].make(SCALE)
+    compiled = jitgraph.compile(run)
+    for _ in range(3):
+        mine, numpys = copies(args), copies(args)
+        assert difference((compiled(*mine), mine), (run(*numpys), numpys)) == ""
+    assert rung(compiled, args) in ("Numba", "graph")
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - UNDER_NUMBA))
 def test_programs(name: str) -> None:
     run, args = PROGRAMS[name].run, PROGRAMS[name].make(SCALE)
     compiled = jitgraph.compile(run)

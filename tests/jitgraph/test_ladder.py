@@ -1,5 +1,7 @@
 """What no graph can hold: under Numba as it is written, or as plain Python; never silently."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -122,3 +124,37 @@ def test_errors_of_floating_point_are_raised_where_they_are_asked_for() -> None:
     with pytest.raises(FloatingPointError):
         compiled(np.zeros(3))
     assert "errstate(divide='raise')" in compiled.explain(np.zeros(3))
+
+
+def sweeps(x, count):
+    for k in range(count):
+        x[1:] = 0.5 * (x[1:] + x[:-1])
+        x[k % 3] = 0.0
+        x[:-1] = 0.9 * (x[1:] + x[:-1])
+    return x.sum()
+
+
+def sorted_sweeps(x, count):
+    for _ in range(count):
+        x[1:] = 0.5 * (np.sort(x[:-1], kind="stable") + x[1:])
+        x[:-1] += np.sort(-x[1:], kind="stable")
+    return x.sum()
+
+
+@pytest.mark.parametrize(("function", "rung"), [(sweeps, "by Numba"), (sorted_sweeps, "graph")])
+def test_loops_of_many_kernels_are_numbas_if_it_takes_them(
+    function, rung: str, monkeypatch, tmp_path, rng
+) -> None:
+    monkeypatch.setattr(sys.modules["jitgraph.compile"], "MOST_KERNELS", 3)
+    monkeypatch.setenv("JITGRAPH_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("jitgraph_codegen.kernels._loaded", {})
+    compiled = jitgraph.compile(function)
+    for _ in range(4):
+        mine = rng.standard_normal(30)
+        numpys = mine.copy()
+        np.testing.assert_allclose(compiled(mine, 5), function(numpys, 5), rtol=1e-12)
+        np.testing.assert_allclose(mine, numpys, rtol=1e-12)
+    assert rung in compiled.explain(rng.standard_normal(30), 5)
+    strict = jitgraph.compile(function, strict=True)
+    assert strict(np.ones(30), 5) == pytest.approx(function(np.ones(30), 5), rel=1e-12)
+    assert "graph" in strict.explain(np.ones(30), 5)

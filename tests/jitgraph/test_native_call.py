@@ -328,6 +328,39 @@ STEPS = {
 }
 
 
+def borders(x, y):
+    z = np.zeros_like(x)
+    z[1:-1, 1:-1] = y[2:, 2:] * 2
+    z[:, 0], z[:, -1] = x[:, 1], y[:, -2]
+    z[0], z[-1, 1:] = y[1], x[2, :-1]
+    z[::2, 1] = x[1::2, 2]
+    z[2, ::-1] = y[3]
+    z[3, :2] = 7
+    z[:, 3] = z[:, 1]
+    x[1:] = x[:-1]
+    y[:2, :2] = x.T[:2, :2]
+    return z
+
+
+def copied_parts(x):
+    y = np.empty((2, *x.shape), x.dtype)
+    y[0], y[1] = x, x[::-1]
+    return y
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "complex128", "int8", "bool"])
+def test_copies_of_parts(dtype: str, rng) -> None:
+    x, y = (rng.integers(0, 9, (6, 6)).astype(dtype) for _ in "xy")
+    assert taken(native(borders, x, y)) >= 1
+    for shape in ((7,), (3, 4), (2, 3, 4), (2, 1, 3, 2)):
+        compiled = native(copied_parts, rng.integers(0, 9, shape).astype(dtype))
+        assert taken(compiled) >= 1
+    told = jitgraph.compile(copied_parts)
+    for _ in range(4):
+        told(x)
+    assert "calls Python" not in told.explain(x)
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_steps_of_python(name: str) -> None:
     function, args = STEPS[name]

@@ -420,3 +420,8 @@ def test_norms_that_are_numpys(rng: np.random.Generator) -> None:
     np.testing.assert_allclose(compiled(x)[1], np.linalg.norm(x, 3, axis=0))
     with pytest.raises(ValueError, match="dimensions"):
         jitgraph.compile(lambda x: np.linalg.norm(x, axis=(0, 1, 2)))(x[None])
+
+
+def test_outer_by_a_ufunc(rng: np.random.Generator) -> None:
+    x, y = rng.standard_normal((3, 4)), rng.standard_normal(5)
+    check(lambda x, y: (np.add.outer(x, y), np.maximum.outer(y, x[0]), np.less.outer(y, 0.5)), x, y)
