@@ -33,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_VERSIONS = 8  # of one signature
 MOST_FORMS = 8  # in which calls are written that get a stub
-MOST_KERNELS, MOST_CALLS = 60, 16  # without asking Numba for the function as it is written
+MOST_KERNELS, MOST_CALLS = 60, 10  # without asking Numba for the function as it is written
 NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
 
 

@@ -110,7 +110,7 @@ class SymbolicInt:
         return float(self.env.value(self.dim))
 
     def _number(self, operation: str, a: object, b: object) -> Any:
-        known = all(isinstance(x, (int, float, SymbolicInt)) for x in (a, b))
+        known = all(isinstance(x, (int, float, complex, SymbolicInt)) for x in (a, b))
         return self.env.arithmetic(operation, a, b) if known else NotImplemented
 
     def __truediv__(self, other: object) -> Any:
@@ -128,7 +128,7 @@ class SymbolicInt:
         return self._number("power", self, other)
 
     def __rpow__(self, other: object) -> Any:
-        return other ** int(self) if isinstance(other, (int, float)) else NotImplemented
+        return other ** int(self) if isinstance(other, (int, float, complex)) else NotImplemented
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return self.env.ufunc(ufunc, method, *inputs, **kwargs)

@@ -36,7 +36,7 @@ def test_programs_of_loops(name: str) -> None:
     for _ in range(3):
         mine, numpys = copies(args), copies(args)
         assert difference((compiled(*mine), mine), (run(*numpys), numpys)) == ""
-    assert rung(compiled, args) in ("Numba", "graph")
+    assert rung(compiled, args).split(",")[0] in ("Numba", "graph")
 
 
 @pytest.mark.parametrize("name", sorted(PROGRAMS.keys() - UNDER_NUMBA))

@@ -389,6 +389,15 @@ def test_precise_sums_in_float64() -> None:
     )
 
 
+def test_complex_numbers_by_integers() -> None:
+    def turned(x, n):
+        return x * (2j / n) + (0.5 + n / 2j) * 1j**n
+
+    compiled = jitgraph.compile(turned, strict=True)
+    for n in (2, 3, 7):
+        np.testing.assert_allclose(compiled(np.ones(4), n), turned(np.ones(4), n), rtol=1e-14)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_precise_functions(dtype: str, rng) -> None:
     """Of float32 rounded from float64; of float64 within the C library's error."""
