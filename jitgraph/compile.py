@@ -135,7 +135,11 @@ class CompiledFunction:
             try:
                 found = self._specialise(bound, arguments, MOST_KERNELS)
             except _UnrolledError as error:
-                return self._as_written(error, bound, arguments, args, kwargs)
+                if not self._strict and _is_plain(args, kwargs):
+                    return self._as_written(error, bound, arguments, args)
+                found = error.specialisation
+                found.forward  # noqa: B018 - compiles
+                self._keep(found, bound, arguments)
             except CaptureError as error:
                 return self._fall(bound, arguments, str(error), args, kwargs)
             except Exception as error:
@@ -232,31 +236,23 @@ class CompiledFunction:
         return result
 
     def _as_written(
-        self,
-        unrolled: _UnrolledError,
-        bound: Bound,
-        arguments: Arguments,
-        args: Any,
-        kwargs: Any,
+        self, unrolled: _UnrolledError, bound: Bound, arguments: Arguments, args: Any
     ) -> Any:
         """The first call of a function whose loops make a graph of very many kernels: by Numba from
-        the next call on if it takes the function, else compiled after all.
+        the next call on if it takes the function, else as that graph.
         """
-        if not self._strict and _is_plain(args, kwargs):
-            from .capture.ladder import attempt
+        from .capture.ladder import attempt
 
-            attempted = attempt(self._function, args)
-            if attempted.numba is not None:
-                self._fallbacks += 1
-                fallback = Fallback(str(unrolled), attempted.numba)
-                self._cache[bound.tree, arguments.entries] = fallback
-            else:
-                self._keep(unrolled.specialisation, bound, arguments)
-            return attempted.result
-        found = unrolled.specialisation
-        found.forward  # noqa: B018 - compiles
-        self._keep(found, bound, arguments)
-        return run(found, arguments)
+        attempted = attempt(self._function, args)
+        if attempted.numba is not None:
+            config.log("fallbacks", f"{self.__name__} runs in Numba as it is written: {unrolled}")
+            self._fallbacks += 1
+            fallback = Fallback(str(unrolled), attempted.numba)
+            self._cache[bound.tree, arguments.entries] = fallback
+        else:
+            unrolled.specialisation.forget_first_calls()
+            self._keep(unrolled.specialisation, bound, arguments)
+        return attempted.result
 
     def _failed(
         self, bound: Bound, arguments: Arguments, error: Exception, args: Any, kwargs: Any
@@ -354,8 +350,7 @@ class CompiledFunction:
             raise CaptureError(_rung(self.__name__, found))
         if found is None:
             found = self._specialise(bound, arguments)
-            for host in found.captured.hosts:
-                host.first = None  # no run follows
+            found.forget_first_calls()
         return found
 
     def graph(self, *args: Any, **kwargs: Any) -> Graph:

@@ -134,6 +134,13 @@ class Specialisation:
         functions = runtime.functions(source.native, self._operations())
         return NativeCode(source.native, kernels, functions)
 
+    def forget_first_calls(self) -> None:
+        """Make the function's calls of others at the next run too: no run of the call that was
+        captured, when they were made, follows.
+        """
+        for host in self.captured.hosts:
+            host.first = None
+
     @property
     def kernels_to_compile(self) -> int:
         """How many kernels neither memory nor disk has."""

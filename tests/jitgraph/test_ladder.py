@@ -141,7 +141,9 @@ def sorted_sweeps(x, count):
     return x.sum()
 
 
-@pytest.mark.parametrize(("function", "rung"), [(sweeps, "by Numba"), (sorted_sweeps, "graph")])
+@pytest.mark.parametrize(
+    ("function", "rung"), [(sweeps, "by Numba"), (sorted_sweeps, "static graph")]
+)
 def test_loops_of_many_kernels_are_numbas_if_it_takes_them(
     function, rung: str, monkeypatch, tmp_path, rng
 ) -> None:
@@ -157,4 +159,9 @@ def test_loops_of_many_kernels_are_numbas_if_it_takes_them(
     assert rung in compiled.explain(rng.standard_normal(30), 5)
     strict = jitgraph.compile(function, strict=True)
     assert strict(np.ones(30), 5) == pytest.approx(function(np.ones(30), 5), rel=1e-12)
-    assert "graph" in strict.explain(np.ones(30), 5)
+    assert "static graph" in strict.explain(np.ones(30), 5)
+    fixed = np.ones(30)
+    fixed.flags.writeable = False
+    with pytest.raises(jitgraph.CaptureError, match="read-only"):
+        jitgraph.compile(function, strict=True)(fixed, 5)
+    assert (fixed == 1).all()
