@@ -40,10 +40,6 @@ from .schedule import write_index
 from .spec import Spec
 from .symbolic import Dim, add, floordiv, product, sub
 
-_COMBINED = {
-    "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
-    "any": "x | y", "all": "x & y",
-}  # fmt: skip
 TWICE_FLOPS = 64
 STRIP = 32  # elements; of 8 bytes they fill four cache lines
 ACROSS = 64  # columns whose totals a scan across rows keeps
@@ -194,7 +190,7 @@ class _Lowering(Evaluation):
             start.append(ir.Store(buffer, index, constant(ir.neutral(combine, dtype), dtype)))
             value = cast(self.value(node.inputs[0], self.group.place[node]), dtype)
             both = (ir.Load(buffer, index), value)
-            updates.append(ir.Store(buffer, index, ir.Apply(_COMBINED[combine], both, dtype)))
+            updates.append(ir.Store(buffer, index, ir.Apply(ir.COMBINED[combine], both, dtype)))
         self.inner.body += updates
         self.inner.body += self._stores([o for o in self.group.outputs if not self.is_row(o)])
         return start
@@ -302,7 +298,7 @@ class _Lowering(Evaluation):
         self.totals_start.append(ir.Store(buffer, place, neutral))
         ((source, at),) = operands(node, index)
         both = (ir.Load(buffer, place), cast(self.value(source, at), dtype))
-        total = self._let(ir.Apply(_COMBINED[combine], both, dtype), index)
+        total = self._let(ir.Apply(ir.COMBINED[combine], both, dtype), index)
         self.inner.body.append(ir.Store(buffer, place, total))
         return cast(total, node.spec.dtype.name)
 

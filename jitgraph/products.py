@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from jitgraph_codegen import blas
 from jitgraph_codegen.native import Matrix, Product
 
-from .access import is_transparent
-from .affine import as_index, identity
 from .graph import Node
 from .ops.library import MATMUL
-from .symbolic import Dim, Shape, add, mul, product
+from .strides import followed, place
+from .symbolic import Dim, Shape, mul, product
 
 
 def native_product(node: Node, result: str, named: Callable[[Node], str | None]) -> Product | None:
@@ -118,22 +117,10 @@ class _Operand:
 
 
 def _operand(node: Node, named: Callable[[Node], str | None]) -> _Operand | None:
-    base, index = node, identity(node.spec.shape)
-    while is_transparent(base) and not base.op.fresh:
-        assert base.op.index_map is not None
-        source = base.inputs[0]
-        index = as_index(base.op.index_map(index, source.spec, **base.attrs))
-        base = source
-    array = named(base)
-    if array is None:
+    base, index = followed(node, lambda behind: behind.op.fresh)
+    array, found = named(base), place(index, base.spec.shape, node.spec.ndim)
+    if array is None or found is None:
         return None
-    steps: list[Dim] = [0] * node.spec.ndim
-    offset: Dim = 0
-    for k, place in enumerate(index):
-        stride = product(base.spec.shape[k + 1 :])
-        offset = add(offset, mul(place.offset, stride))
-        for atom, coefficient in place.terms:
-            if not isinstance(atom, int) or coefficient < 0:
-                return None
-            steps[atom] = add(steps[atom], mul(coefficient, stride))
-    return _Operand(array, offset, node.spec.shape, tuple(steps))
+    if any(coefficient < 0 for at in index for _, coefficient in at.terms):
+        return None  # BLAS does not run backwards
+    return _Operand(array, found[0], node.spec.shape, found[1])

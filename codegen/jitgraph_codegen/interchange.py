@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from .loop_ir import (
+    COMBINED,
     INDEX,
     Accumulate,
     Accumulator,
@@ -51,10 +52,6 @@ from .passes import variables
 ROWS = 64
 MOST = 24  # values of a row that are kept
 
-_COMBINED = {
-    "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
-    "any": "x | y", "all": "x & y",
-}  # fmt: skip
 _BETTER = {"argmax": "x > y", "argmin": "x < y"}
 
 
@@ -155,7 +152,7 @@ class _Blocks:
         best = self._load(stmt.name)
         if stmt.combine not in _BETTER:
             both = (best, stmt.value)
-            yield self._store(stmt.name, Apply(_COMBINED[stmt.combine], both, best.dtype))
+            yield self._store(stmt.name, Apply(COMBINED[stmt.combine], both, best.dtype))
             return
         assert stmt.at is not None
         value = Var(f"{stmt.name}_new", best.dtype)

@@ -96,32 +96,32 @@ def machine_codes(
 
 
 def _compile(
-    missing: dict[str, KernelSource], codes: dict[str, MachineCode], progress: Progress
+    absent: dict[str, KernelSource], codes: dict[str, MachineCode], progress: Progress
 ) -> None:
     from .numba_compile import compile_source
 
-    waiting = deque(missing.items())
+    waiting = deque(absent.items())
     found: dict[str, ObjectCode] = {}
     other: threading.Thread | None = None
-    if len(missing) >= MANY and threads.get_num_threads() > 1:
+    if len(absent) >= MANY and threads.get_num_threads() > 1:
         other = threading.Thread(target=_helped, args=(waiting, found), daemon=True)
         other.start()
-    progress(0, len(missing))
+    progress(0, len(absent))
     while waiting:
         try:
             key, kernel = waiting.popleft()
         except IndexError:  # the other process has taken the last one
             break
         found[key] = compile_source(kernel)
-        progress(len(found), len(missing))
+        progress(len(found), len(absent))
     if other is not None:
         other.join()
-        for key in missing.keys() - found.keys():  # what the other process could not do
-            found[key] = compile_source(missing[key])
-        progress(len(found), len(missing))
+        for key in absent.keys() - found.keys():  # what the other process could not do
+            found[key] = compile_source(absent[key])
+        progress(len(found), len(absent))
     for key, made in found.items():
         counters.compiled += 1
-        header = {"symbol": made.symbol, "name": missing[key].name}
+        header = {"symbol": made.symbol, "name": absent[key].name}
         store.write(key, "kernel", header, made.data)
         codes[key] = _loaded[key] = MachineCode(made.data, made.symbol)
 

@@ -27,6 +27,10 @@ from dataclasses import dataclass, replace
 Extent = int | str
 
 COMBINES = frozenset(("sum", "prod", "max", "min", "any", "all", "argmax", "argmin", "last"))
+COMBINED = {
+    "sum": "x + y", "prod": "x * y", "max": "maximum(x, y)", "min": "minimum(x, y)",
+    "any": "x | y", "all": "x & y",
+}  # fmt: skip  # an accumulator x that takes in y
 INDEX = "int64"
 
 

@@ -342,6 +342,13 @@ def borders(x, y):
     return z
 
 
+def through_another_shape(x):
+    flat = x.reshape(-1)
+    x[1:] = flat[: x.size - x.shape[1]].reshape(x.shape[0] - 1, x.shape[1])
+    x[:, ::-1] = flat.reshape(x.shape)
+    return flat * 2
+
+
 def copied_parts(x):
     y = np.empty((2, *x.shape), x.dtype)
     y[0], y[1] = x, x[::-1]
@@ -355,6 +362,7 @@ def test_copies_of_parts(dtype: str, rng) -> None:
     for shape in ((7,), (3, 4), (2, 3, 4), (2, 1, 3, 2)):
         compiled = native(copied_parts, rng.integers(0, 9, shape).astype(dtype))
         assert taken(compiled) >= 1
+    assert taken(native(through_another_shape, x)) >= 1
     told = jitgraph.compile(copied_parts)
     for _ in range(4):
         told(x)
