@@ -71,6 +71,7 @@ class _Stub(StubBuilder):
         self.program, self.signature, self.parallel = program, signature, parallel
         super().__init__("entry")
         self.owned: list[str] = []  # objects with a reference of ours
+        self.unchecked = self._divisors()
         self.first_missed = self.missed
         self._check_arguments()
         self._count()
@@ -156,8 +157,8 @@ class _Stub(StubBuilder):
         b.branch(before)
         b.position_at_end(going_on)
 
-    def _check_divisors(self) -> None:
-        """Division by a size that is zero raises, in Python."""
+    def _divisors(self) -> set[str]:
+        """What sizes are divided by, other than constants."""
         texts = [*self.program.guards]
         for step in self.program.steps:
             match step:
@@ -171,13 +172,24 @@ class _Stub(StubBuilder):
                     texts += copy_sizes(step)
                 case Call():
                     texts += step.sizes
-        for tree in {ast.unparse(n.right) for t in texts for n in ast.walk(ast.parse(t))
-                     if isinstance(n, ast.BinOp) and isinstance(n.op, ast.FloorDiv)
-                     and not isinstance(n.right, ast.Constant)}:  # fmt: skip
-            names = {n.id for n in ast.walk(ast.parse(tree)) if isinstance(n, ast.Name)}
-            if not names <= self.sizes.keys():
-                continue  # a size that only a step brings; the driver in Python would raise
-            self.guard(self.builder.icmp_signed("!=", self.expression(tree), number(0)))
+        return {ast.unparse(n.right) for t in texts for n in ast.walk(ast.parse(t))
+                if isinstance(n, ast.BinOp) and isinstance(n.op, ast.FloorDiv)
+                and not isinstance(n.right, ast.Constant)}  # fmt: skip
+
+    def _known_divisors(self) -> list[str]:
+        """Those of the unchecked divisors whose sizes are known by now, to be checked once."""
+        known = [
+            text for text in sorted(self.unchecked)
+            if {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
+            <= self.sizes.keys()
+        ]  # fmt: skip
+        self.unchecked.difference_update(known)
+        return known
+
+    def _check_divisors(self) -> None:
+        """Division by a size that is zero raises, in Python."""
+        for text in self._known_divisors():
+            self.guard(self.builder.icmp_signed("!=", self.expression(text), number(0)))
 
     def _found(self, outer: Outer) -> ir.Value:
         if not outer.owner:
@@ -430,6 +442,23 @@ class _Stub(StubBuilder):
             dims = self.load(result, DIMS, I64)
             for axis, size in step.axes:
                 self.sizes[size] = self.load(dims, 8 * axis, I64)
+            for text in self._known_divisors():
+                self._unless_divided_by_zero(self.expression(text))
+
+    def _unless_divided_by_zero(self, divisor: ir.Value) -> None:
+        """A size that a step brings may be zero when it is too late for another stub: leave with
+        the error that Python has for it.
+        """
+        b = self.builder
+        zero, going_on = map(self.function.append_basic_block, ("zero", "going_on"))
+        b.cbranch(b.icmp_signed("!=", divisor, number(0)), going_on, zero)
+        b.position_at_end(zero)
+        self._let_go()
+        integer = self.call("PyLong_FromLongLong", I64, number(0))
+        nothing = self.call("PyNumber_FloorDivide", I64, integer, integer)
+        self.call("Py_DecRef", ir.VoidType(), integer)
+        b.ret(nothing)
+        b.position_at_end(going_on)
 
     def _unless_told(self, result: ir.Value) -> None:
         """If the result is a string, this program is not for the values of the call: hand that and

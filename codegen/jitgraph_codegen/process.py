@@ -28,7 +28,7 @@ _PYTHON = (
     "PyTuple_New", "PyTuple_SetItem", "PyTuple_GetItem", "PyTuple_Size",
     "_Py_TrueStruct", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
     "PyObject_GetAttr", "PyErr_Clear", "PyObject_Vectorcall", "PyLong_FromLongLong",
-    "PyEval_SaveThread", "PyEval_RestoreThread",
+    "PyNumber_FloorDivide", "PyEval_SaveThread", "PyEval_RestoreThread",
 )  # fmt: skip
 
 

@@ -551,3 +551,19 @@ def test_properties_of_the_surroundings_are_read() -> None:
         Model.values = np.full(3, float(k))
         assert_same(compiled(np.ones(3)), np.full(3, float(k)))
     assert taken(compiled) >= 2
+
+
+def test_division_by_a_size_that_a_step_brings_raises_where_it_is_zero():
+    def shares(x):
+        positive = x[x > 0]
+        return np.zeros(x.shape[0] // (positive.shape[0] - 3)) + positive.sum()
+
+    x = np.ones(12)
+    x[5:] = -1
+    compiled = native(shares, x)
+    x[3:] = -1
+    before = taken(compiled)
+    for call in (shares, compiled):
+        with pytest.raises(ZeroDivisionError):
+            call(x)
+    assert taken(compiled) == before + 1
