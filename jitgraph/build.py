@@ -83,6 +83,7 @@ def stage(
             known[made] = known[made.inputs[0]] if in_place else "C"
         if isinstance(step, Node):
             continue
+        known |= {n: "C" for n, write in plan.donated.items() if write in step.outputs}
         name = f"{graph.name}_{len(kernels)}"  # of the first one
         kernels[step] = lower(step, name, known, options.precise, on_cpu)
     return Staged(graph, plan, kernels)

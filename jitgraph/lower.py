@@ -192,7 +192,9 @@ class _Lowering(Evaluation):
             both = (ir.Load(buffer, index), value)
             updates.append(ir.Store(buffer, index, ir.Apply(ir.COMBINED[combine], both, dtype)))
         self.inner.body += updates
-        self.inner.body += self._stores([o for o in self.group.outputs if not self.is_row(o)])
+        self.inner.body += self._stores(
+            [o for o in self.group.outputs if not self.is_row(self.stored(o))]
+        )
         return start
 
     def _along_blocks_of_rows(self, first: int) -> tuple[Lowered, ...]:

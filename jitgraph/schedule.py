@@ -10,15 +10,19 @@ the memory of the old array, once all who read the old values have run:
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from .access import WRITES, memory_of, reads, result_place
 from .affine import Affine, Index, fixed
+from .evaluation import takes_angle
 from .fuse import Group, Partition, Refusal, Step, drop_unused, external_inputs
 from .graph import Node, SizeSources
 from .ops import Kind, views
 from .ops.host import HOST_RESULT
+from .ops.library import MATMUL
 from .ops.views import Slice
 from .symbolic import symbols
 
@@ -29,8 +33,8 @@ _INVERTIBLE = (views.EXPAND_DIMS, views.SQUEEZE, views.TRANSPOSE)
 class Plan:
     """The steps of a program in order.
 
-    saved, copied: writes, as above.  donated: for each result in the memory of an argument, the
-    write that puts it there.
+    saved, copied: writes, as above.  donated: for each result in the memory of an argument or of an
+    array that it is the last to be computed from, the write that puts it there.
     """
 
     steps: tuple[Step, ...]
@@ -76,7 +80,9 @@ class _Scheduler:
             }
         self._place_writes()
         for argument in self.offered:
-            self._donate(argument)
+            self._donate_argument(argument)
+        for step in list(self.steps) if self.in_place else ():
+            self._donate_own(step)
         return Plan(
             tuple(self._ordered()), self.partition.refusals,
             frozenset(self.saved), frozenset(self.copied), self.donated,
@@ -149,34 +155,72 @@ class _Scheduler:
             elif write.op is views.UPDATE and self.in_place:
                 self._sink(write)
 
-    def _donate(self, argument: Node) -> None:
-        """Store a result where an argument was, if it is computed element by element from it, and
-        all others have read it before.
-        """
+    def _donate_argument(self, argument: Node) -> None:
+        """Give an argument's memory to a result."""
         written = {i for i, _ in self.graph.writes}
         if argument in written or argument in map(memory_of, self.graph.outputs):
             return
         for result in self.graph.outputs:
             group = self.group_of.get(result)
-            if (
-                group is None
-                or result not in group.outputs
-                or result.spec != argument.spec
-                or result in self.donated
-                or (group.along_rows and result.kind is Kind.REDUCE)
-            ):
-                continue
-            readers = {s for s in self.steps if s is not group and self._reads(s, argument)}
-            whole = views.whole_slices(argument.spec.shape)
-            write = Node(views.UPDATE, (argument, result), {"slices": whole}, argument.spec)
-            target = write_index(write, result, group)
-            in_step = all(index == target for index in _accesses(group, argument))
-            if in_step and not any(self._depends(s, group) for s in readers):
-                group.outputs[group.outputs.index(result)] = write
-                group.sinks[write] = result
-                self.after[group] |= readers
-                self.donated[result] = write
+            if group is not None and self._donate(argument, result, group):
                 return
+
+    def _donate_own(self, step: Step) -> None:
+        """Give the memory of a kernel's results, or of a matrix product, to those computed from
+        them element by element.
+        """
+        if not isinstance(step, Group) and step.op is not MATMUL:
+            return
+        made = step.outputs if isinstance(step, Group) else [step]
+        for array in made:
+            if array.op in WRITES or array in self._kept:
+                continue
+            for group in self._readers[array]:
+                if _is_plain(group) and any(
+                    self._donate(array, result, group) for result in list(group.outputs)
+                ):
+                    break
+
+    @cached_property
+    def _readers(self) -> Mapping[Node, list[Group]]:
+        """The kernels that read an array."""
+        found: dict[Node, list[Group]] = defaultdict(list)
+        for step in self.steps:
+            if isinstance(step, Group):
+                for array in set(map(memory_of, external_inputs(step))):
+                    found[array].append(step)
+        return found
+
+    @cached_property
+    def _kept(self) -> frozenset[Node]:
+        """Arrays that are handed out, or that a write changes."""
+        writes = (n for n in self.graph.nodes if n.op in WRITES and n not in self.copied)
+        return frozenset(map(memory_of, self.graph.outputs)) | {w.inputs[0] for w in writes}
+
+    def _donate(self, array: Node, result: Node, group: Group) -> bool:
+        """Store a result where an array was, if it is computed element by element from it, and
+        all others have read it before.
+        """
+        if (
+            result not in group.outputs
+            or result.op in WRITES
+            or result.spec != array.spec
+            or result in self.donated
+            or (group.along_rows and result.kind is Kind.REDUCE)
+        ):
+            return False
+        readers = {s for s in self.steps if s is not group and self._reads(s, array)}
+        whole = views.whole_slices(array.spec.shape)
+        write = Node(views.UPDATE, (array, result), {"slices": whole}, array.spec)
+        target = write_index(write, result, group)
+        in_step = all(index == target for index in _accesses(group, array))
+        if not in_step or any(self._depends(s, group) for s in readers):
+            return False
+        group.outputs[group.outputs.index(result)] = write
+        group.sinks[write] = result
+        self.after[group] |= readers
+        self.donated[result] = write
+        return True
 
     def _own_writes(self) -> set[Node]:
         """Writes that make the final values of arguments, which happen in the caller's memory."""
@@ -241,6 +285,14 @@ class _Scheduler:
             if write in needed:
                 needed.remove(write)
                 needed.add(group)
+
+
+def _is_plain(group: Group) -> bool:
+    """Whether the kernel passes once over its arrays; one of several passes puts its results to use
+    as memory meanwhile.
+    """
+    several = group.reduced or group.nested or group.across or group.along_rows
+    return not several and not any(takes_angle(m) for m in group.inside)
 
 
 def _apart(write: Node, group: Group) -> bool:

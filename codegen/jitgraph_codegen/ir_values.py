@@ -69,6 +69,10 @@ class Real:
         return 2.0**-self.mantissa
 
     @property
+    def largest(self) -> float:
+        return (2.0 - self.epsilon) * 2.0**self.bias
+
+    @property
     def smallest_normal(self) -> float:
         return 2.0 ** (1 - self.bias)
 
@@ -258,6 +262,7 @@ LOG_SERIES = numbers(
     """
 )
 THIRD = (0.3333333333333333, 1.850371707708594e-17)
+LEAST_IN_TWO_CHAINS = 6  # coefficients
 TINY_ANGLE = 2.0**-27  # below, sin(x) and tan(x) are x, and cos(x) is 1
 
 
@@ -406,6 +411,18 @@ class Value:
         return self._wrap(self.builder.load(address))
 
     def polynomial(self, coefficients: Sequence[float]) -> Value:
+        """Coefficients start from the highest power.  Of many, those of even and of odd powers are
+        summed apart, so that they do not wait for each other; all but the last one, which rounds as
+        it would in one chain.
+        """
+        *rest, last = coefficients
+        if len(rest) < LEAST_IN_TWO_CHAINS:
+            return self._chain(coefficients)
+        even, odd = rest[::-1][::2][::-1], rest[::-1][1::2][::-1]
+        square = self * self
+        return (square._chain(even) + self * square._chain(odd)) * self + last
+
+    def _chain(self, coefficients: Sequence[float]) -> Value:
         total = self.constant(coefficients[0])
         for coefficient in coefficients[1:]:
             total = total * self + coefficient

@@ -20,6 +20,10 @@ def both(state, velocity):
     return state + 0.1 * new, new
 
 
+def and_totals(state):
+    return state * 2, state.sum(axis=0)
+
+
 def read_later(state):
     doubled = state * 2
     return doubled, np.sort(state, axis=1) + 1
@@ -37,7 +41,13 @@ def itself(state):
     return state, state + 1
 
 
-IN_PLACE = [(step, (1, 1, 0.5)), (softmax, (1,)), (both, (1, 1)), (read_later, (1,))]
+IN_PLACE = [
+    (step, (1, 1, 0.5)),
+    (softmax, (1,)),
+    (both, (1, 1)),
+    (read_later, (1,)),
+    (and_totals, (1,)),
+]
 APART = [(shifted, (1,)), (another_shape, (1,)), (itself, (1,))]
 
 
@@ -64,6 +74,39 @@ def test_results_are_numpys(function, given, rng) -> None:
         given_away = addresses(args) & addresses(results)
         assert bool(given_away) == (function is itself or (function, given) in IN_PLACE)
         assert function is not both or len(given_away) == 2
+
+
+def layer(x, w, b):
+    return np.maximum(x @ w + b, 0)
+
+
+def sorted_twice(x, w, b):
+    product = x @ w
+    return np.sort(product, axis=1) + product, product + b
+
+
+def kept(x, w, b):
+    product = x @ w
+    return product, product + b
+
+
+def accumulated(x, w, b):
+    product = x @ w
+    before = product + b
+    product[1:-1] += before[:-2]
+    return before * 2, product
+
+
+@pytest.mark.parametrize(
+    ("function", "rows"), [(layer, 30), (sorted_twice, 90), (kept, 60), (accumulated, 88)]
+)
+def test_results_take_the_memory_of_what_they_alone_are_made_of(function, rows, rng) -> None:
+    args = rng.standard_normal((30, 20)), rng.standard_normal((20, 40)), rng.standard_normal(40)
+    compiled = jitgraph.compile(function, strict=True)
+    for _ in range(3):
+        for got, wanted in zip(compiled(*args), function(*args), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-12)
+    assert compiled.explain(*args).details["peak_bytes"] == rows * 40 * 8
 
 
 def test_less_memory_is_taken(rng) -> None:

@@ -31,6 +31,12 @@ def power_of_two(n: Value) -> Value:
     return ((n + n.real.bias) << n.real.mantissa).float_from_bits()
 
 
+def power_of_two_or_less(n: Value) -> Value:
+    """2**n where that is below the overflow by far; a subnormal number or 0 where it is small."""
+    raised = n.real.bias // 2
+    return power_of_two(n + raised) * 2.0**-raised
+
+
 def reduce_exp(x: Value) -> tuple[Value, Value, Value]:
     """n, r and the error of r in ``x = n * log(2) + r``, for a clamped x."""
     high, low = x.real.ln2
@@ -221,25 +227,27 @@ def _log_pair(x: Value) -> tuple[Value, Value]:
 
 
 def _log2_of_single(x: Value) -> Value:
-    """log2 in double precision, to about 31 bits, of a single precision x > 0.
+    """log2 in double precision, to about 31 bits, of a single precision x >= 0.
 
-    log(1 + f) = f - f**2 / 2 + f**3 * (1/3 - f/4 + f**2 * rest), for sqrt(1/2) <= 1 + f < sqrt(2);
-    the rest is small enough for single precision.
+    log2(1 + f) = f * (c - f * c / 2 + f**2 * (c / 3 - ...)), c = log2(e), for sqrt(1/2) <= 1 + f <
+    sqrt(2); from the fifth power on the terms are small enough for single precision.
     """
     k, m = decompose(x)
+    k = x.constant(-math.inf).where(x == 0.0, k).where(x < math.inf, x)
     narrow = m - 1.0
-    *rest, quarter, third = _LOG_OF_SINGLE
-    f = narrow.double()
-    z = f * f
-    series = (third + f * quarter) + z * narrow.polynomial(tuple(rest)).double()
-    log = f - (0.5 * z - f * z * series)
-    return k.double() + log * (1 / math.log(2))
+    *rest, fourth, third, second, first = _LOG2_OF_SINGLE
+    f, series = narrow.double(), narrow.polynomial(rest).double()
+    square = f * f
+    series = (f * second + first) + square * ((f * fourth + third) + square * series)
+    return f * series + k.double()
 
 
-_LOG_OF_SINGLE = (
-    -0.059766964457377836, 0.106319641694881, -0.10819632179797091, 0.11036222246598733,
-    -0.12424390367761855, 0.14285116217604368, -0.16669406067950238, 0.20000090567618684,
-    -0.24999966962149905, 0.33333332365415375,
+_LOG2_OF_SINGLE = (
+    *(c / math.log(2) for c in (
+        -0.059766964457377836, 0.106319641694881, -0.10819632179797091, 0.11036222246598733,
+        -0.12424390367761855, 0.14285116217604368, -0.16669406067950238, 0.20000090567618684,
+        -0.24999966962149905, 0.33333332365415375, -0.5, 1.0,
+    )),
 )  # fmt: skip
 _EXP2_OF_SINGLE = (
     0.00015345788418019075, 0.001339993210146075, 0.009618489068543325, 0.055503287737718426,
@@ -248,7 +256,7 @@ _EXP2_OF_SINGLE = (
 
 
 def _power_of_single(a: Value, y: Value) -> Value:
-    """a**y for a > 0, with its logarithm in double precision."""
+    """a**y for a >= 0 and finite y, with its logarithm in double precision."""
     exponent = _log2_of_single(a) * y.double()
     exponent = exponent.clamp(-200.0, 200.0)
     k = exponent.intrinsic("llvm.rint")
@@ -259,40 +267,37 @@ def _power_of_single(a: Value, y: Value) -> Value:
 
 
 def pow(x: Value, y: Value) -> Value:
-    a = x.magnitude()
+    a, most = x.magnitude(), x.real.largest
+    finite = y.clamp(-most, most)  # so that 1 to the power of infinity is 1
     if x.real is SINGLE:
-        power = _power_of_single(a, y)
-        # 0, inf and NaN to a positive power are themselves, the first two to a negative one each
-        # other
-        other = x.constant(math.inf).where(a == 0.0, 0.0)
-        edge = y.where(y != y, a.where((y > 0.0) | (a != a), other))
-        power = power.where((a > 0.0) & (a < math.inf), edge)
+        power = _power_of_single(a, finite)
     else:
         high, low = _log_pair(a)
-        exponent, rest = two_product(high, y)
-        rest = (rest + low * y).where(exponent.magnitude() < DOUBLE.exp_limit, 0.0)
+        exponent, rest = two_product(high, finite)
+        rest = (rest + low * finite).where(exponent.magnitude() < DOUBLE.exp_limit, 0.0)
         power = exp(exponent, more=rest)
     integral, half = y.intrinsic("llvm.rint"), 0.5 * y
-    odd = (integral == y) & (half.intrinsic("llvm.rint") != half)
+    whole = integral == y
+    odd = whole & (half.intrinsic("llvm.rint") != half)
     power = power.with_sign_of(x).where(odd, power)
-    invalid = (x < 0.0) & (a < math.inf) & (integral != y)
+    invalid = (x < 0.0) & (a < math.inf) & (whole ^ 1)
     power = x.constant(math.nan).where(invalid, power)
-    one = (x == 1.0) | (y == 0.0) | ((x == -1.0) & (y.magnitude() == math.inf))
-    return x.constant(1.0).where(one, power)
+    return x.constant(1.0).where((x == 1.0) | (y == 0.0), power)
 
 
 def sigmoid(x: Value) -> Value:
     """2**-n / (2**-n + p) where exp(-x) = p * 2**n"""
     n, r, error = reduce_exp(-x.clamp(-x.real.exp_limit, 2 * x.real.tanh_limit))
-    first, second = powers_of_two(0 - n)
-    scale = first * second
-    p, p_low = fast_two_sum(x.constant(1.0), r + _exp_rest(r, error))
+    scale = power_of_two_or_less(0 - n)
+    rest = r + _exp_rest(r, error)
     if x.real is SINGLE:
-        return first / (p + (scale + p_low)) * second
-    d, d_low = two_sum(p, scale)
+        p, p_low = fast_two_sum(x.constant(1.0), rest)
+        return scale / (p + (scale + p_low))
+    one, one_low = fast_two_sum(x.constant(1.0), scale)  # beside 2**54 and more, 1 is nothing
+    d, d_low = fast_two_sum(one, rest)
     inverse = 1.0 / d
-    rest = remainder(x.constant(1.0), inverse, d) - inverse * (d_low + p_low)
-    return (inverse + inverse * rest) * first * second
+    short = remainder(x.constant(1.0), inverse, d) - inverse * (d_low + one_low)
+    return (inverse + inverse * short) * scale
 
 
 def softplus(x: Value) -> Value:
@@ -311,7 +316,7 @@ def logaddexp(x: Value, y: Value) -> Value:
 def _log_sum(distance: Value, most: Value) -> Value:
     """most + log(1 + exp(-distance))"""
     p, p_low, n = exp_pair(-distance.clamp(0.0, distance.real.exp_limit))
-    first, second = powers_of_two(n)
-    high, low = log1p_pair(p * first * second, p_low * first * second)
+    scale = power_of_two_or_less(n)
+    high, low = log1p_pair(p * scale, p_low * scale)
     total, error = two_sum(most, high)
     return most.where(most.magnitude() == math.inf, total + (error + low))
