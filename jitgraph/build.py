@@ -5,8 +5,9 @@ graph -> simplify -> partition -> lower each group -> print -> driver
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +27,14 @@ from .gathers import with_gathers
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
+from .ops.control import LOOP, LOOP_RESULT
 from .ops.host import HOST, HOST_RESULT
 from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits
 from .options import Options
 from .products import native_product
 from .recorder import Recorder
 from .schedule import Plan, schedule
-from .symbolic import Size, add, is_known_before, mul, symbols
+from .symbolic import SMALLEST, Size, add, is_known_before, mul, symbols
 
 INDENT = "    "
 WIDE = 4096  # columns that are worth sharing between threads
@@ -56,14 +58,22 @@ class Staged:
     graph: Graph
     plan: Plan
     kernels: Mapping[Group, tuple[Lowered, ...]]
+    layouts: Mapping[Node, str]  # of values in memory, as a buffer has it
+    options: Options
 
 
 def stage(
-    graph: Graph, layouts: Mapping[str, str], options: Options, donated: Collection[str] = ()
+    graph: Graph,
+    layouts: Mapping[str, str],
+    options: Options,
+    donated: Collection[str] = (),
+    in_loop: bool = False,
 ) -> Staged:
-    """Fuse and lower.  donated: names of inputs whose memory the results may have."""
+    """Fuse and lower.  donated: names of inputs whose memory the results may have; in_loop: for a
+    step of a loop, which may not be made twice.
+    """
     on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
-    if on_cpu:
+    if on_cpu and not in_loop:
         graph = with_gathers(graph)
     offered = [i for i in graph.inputs if on_cpu and str(i.attrs["name"]) in donated]
     offered = [i for i in offered if layouts.get(str(i.attrs["name"]), "C") == "C"]
@@ -86,10 +96,15 @@ def stage(
         known |= {n: "C" for n, write in plan.donated.items() if write in step.outputs}
         name = f"{graph.name}_{len(kernels)}"  # of the first one
         kernels[step] = lower(step, name, known, options.precise, on_cpu)
-    return Staged(graph, plan, kernels)
+    return Staged(graph, plan, kernels, known, options)
 
 
 class _Builder:
+    """The lines of a graph, and the same steps for the entry stub.
+
+    around: of the graph that this one is a part of, as a step of a loop.
+    """
+
     def __init__(
         self,
         graph: Graph,
@@ -97,31 +112,35 @@ class _Builder:
         sizes: Sequence[str],
         options: Options,
         donated: Collection[str],
+        around: _Builder | None = None,
+        given: Sequence[str] = (),
     ) -> None:
         self.options, self.sizes = options, sizes
-        self.staged = stage(graph, layouts, options, donated)
+        self.staged = stage(graph, layouts, options, donated, around is not None)
         self.donated = donated
         self.graph = graph = self.staged.graph
-        self.names: dict[Node, str] = {n: f"a{k}" for k, n in enumerate(graph.inputs)}
+        names = given or [f"a{k}" for k in range(len(graph.inputs))]
+        self.names: dict[Node, str] = dict(zip(graph.inputs, names, strict=True))
         self.parameters = dict(self.names)
+        self.lines: list[str] = []
+        self.bound = set(sizes)  # names of sizes that are known so far
+        self.layout = self.staged.layouts
+        self.loops: dict[Node, list[str]] = {}  # variables of what they leave behind
+        self.waiting = [g for g in graph.guards if not is_known_before(g.dim)]
+        self.returned: list[str] = []
+        self.counter: Iterator[int] = itertools.count() if around is None else around.counter
+        self.kernels: list[KernelSource] = [] if around is None else around.kernels
+        if around is not None:
+            self.recorder: Recorder = around.recorder.inner()
+            return
         contiguous = [
             name for n, name in self.names.items() if layouts.get(str(n.attrs["name"]), "C") == "C"
         ]
         scalars = [name for n, name in self.names.items() if not n.spec.shape]
         self.recorder = Recorder(self.names.values(), contiguous, scalars)
-        self.lines: list[str] = []
-        self.counter = 0
-        self.bound = set(sizes)  # names of sizes that are known so far
-        self.waiting = [g for g in graph.guards if not is_known_before(g.dim)]
-        self.kernels: list[KernelSource] = []
-        self.returned: list[str] = []
 
     def run(self) -> ProgramSource:
-        for step in self.staged.plan.steps:
-            if isinstance(step, Node):
-                self._library_call(step)
-            else:
-                self._kernels(step, self.staged.kernels[step])
+        self._steps()
         self._return()
         self._let_go()
         parameters = ", ".join([*[f"a{k}" for k in range(len(self.graph.inputs))], "sizes"])
@@ -130,6 +149,13 @@ class _Builder:
             head.append(f"{INDENT}{_tuple(list(self.sizes))} = sizes")
         text = "\n".join(head + self.lines) + "\n"
         return ProgramSource(text, tuple(self.kernels), self._native())
+
+    def _steps(self) -> None:
+        for step in self.staged.plan.steps:
+            if isinstance(step, Node):
+                self._library_call(step)
+            else:
+                self._kernels(step, self.staged.kernels[step])
 
     def _native(self) -> NativeProgram | None:
         """The steps as the entry stub takes them."""
@@ -144,15 +170,18 @@ class _Builder:
             self.returned,
         )
 
-    def _let_go(self) -> None:
-        """Delete arrays after their last use, those of large programs as well as views of them."""
+    def _let_go(self, kept: Collection[str] = ()) -> None:
+        """Delete arrays after their last use, those of large programs as well as views of them;
+        what a loop reads, after the loop.
+        """
+        own = [line for line in self.lines if not line.startswith(INDENT * 2)]
+        made = {name for line in own for name in re.findall(r"^\s+(t\d+) = ", line)}
         last: dict[str, int] = {}
-        for k, line in enumerate(self.lines):
-            for name in re.findall(r"\bt\d+\b", line):
-                last[name] = k
+        for line, end in zip(self.lines, _ends_of_loops(self.lines), strict=True):
+            last |= dict.fromkeys(made.intersection(re.findall(r"\bt\d+\b", line)), end)
         gone: dict[int, list[str]] = {}
         for name, k in last.items():
-            if k < len(self.lines) - 1:
+            if k < len(self.lines) - 1 and name not in kept:
                 gone.setdefault(k, []).append(name)
         lines = []
         for k, line in enumerate(self.lines):
@@ -169,8 +198,7 @@ class _Builder:
         return name
 
     def _fresh(self) -> str:
-        self.counter += 1
-        return f"t{self.counter - 1}"
+        return f"t{next(self.counter)}"
 
     def _array(self, node: Node) -> str:
         """The variable of a value in memory; views are taken where they are first used."""
@@ -201,6 +229,10 @@ class _Builder:
             self._host_result(node)
         elif node.op in WRITES:
             self._write(node)
+        elif node.op is LOOP:
+            self._loop(node)
+        elif node.op is LOOP_RESULT:
+            self.names[node] = self.loops[node.inputs[0]][node.attrs["position"]]
         else:
             arguments = [self._value(i) for i in node.inputs]
             arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
@@ -270,6 +302,75 @@ class _Builder:
             self.names[base] = saved
         self.names[node] = name
         return name
+
+    def _loop(self, node: Node) -> None:
+        """A `while` or `for` with the lines of a step; the arrays that it carries are its own."""
+        body: Graph = node.attrs["body"]
+        writes = len(body.writes)
+        first = writes + len(body.outputs) - node.attrs["last"]
+        given = []
+        for k, value in enumerate(node.inputs):
+            given.append(self._copy(value) if k < first else self._invariant(value))
+        layouts = {
+            str(i.attrs["name"]): self.layout.get(value, "C") if k >= first else "C"
+            for k, (i, value) in enumerate(zip(body.inputs, node.inputs, strict=True))
+        }
+        index = str(node.attrs["index"])
+        sizes = [*self.sizes, *([index] if index else [])]
+        test: Graph | None = node.attrs.get("test")
+        inner = _Builder(body, layouts, sizes, self.options, (), self, given)
+        if test is None:
+            end = add(node.attrs["count"], SMALLEST)
+            head = f"{INDENT}for {index} in range({SMALLEST}, {end}):  # {node.where}"
+            before, flag = None, ""
+            lines = [head]
+        else:
+            before = _Builder(test, layouts, sizes, self.options, (), self, given)
+            (flag,) = before.results()
+            before._emit(f"if not {flag}: break")
+            before._let_go()
+            lines = [f"{INDENT}while True:  # {node.where}", *_indented(before.lines)]
+        news = inner.results()
+        olds = given[writes:first]
+        last = [self._fresh() for _ in news[len(olds) :]]
+        inner._let_go(kept=news)
+        if news:
+            inner._emit(f"{', '.join([*olds, *last])} = {', '.join(news)}")
+        elif not inner.lines:
+            inner._emit("pass")
+        self.lines += [*lines, *_indented(inner.lines)]
+        self.loops[node] = [*given[:first], *last]
+        carried = [*zip([*olds, *last], news, strict=True)]
+        tested = None if before is None else before.recorder
+        count = str(node.attrs["count"])
+        self.recorder.loop(index, count, tested, flag, inner.recorder, carried, last)
+
+    def _copy(self, node: Node) -> str:
+        """A contiguous array of a value, which a loop may change."""
+        expression = f'array({self._value(node)}, {node.spec.dtype.name}, order="C")'
+        name = self._fresh()
+        self._emit(f"{name} = {expression}")
+        self.recorder.call(name, expression)
+        return name
+
+    def _invariant(self, node: Node) -> str:
+        """The array of a value that stays as it is in a loop; one of its own for a view."""
+        if node.kind is Kind.SOURCE and node.op is not INPUT:
+            return self._copy(node)
+        name = self._array(node)
+        return name if name in self.recorder.data else self._copy(node)
+
+    def results(self) -> list[str]:
+        """The lines of a step; gives the variables of what it computes, each in memory that nothing
+        else has.
+        """
+        self._steps()
+        names = []
+        for node in self.graph.outputs:
+            own = memory_of(node) is node and node.op not in WRITES and node.op is not RESHAPE
+            own = own and node.op is not INPUT and node.kind is not Kind.SOURCE
+            names.append(self._array(node) if own else self._copy(node))
+        return names
 
     def _host_result(self, node: Node) -> None:
         """An array that a host call gave: checked, and its sizes given their names."""
@@ -376,6 +477,19 @@ class _Builder:
             values.append(value)
             self.returned.append(self.recorder.returned(name))
         self._emit(f"return {_tuple(values)}")
+
+
+def _indented(lines: Sequence[str]) -> list[str]:
+    return [INDENT + line for line in lines]
+
+
+def _ends_of_loops(lines: Sequence[str]) -> list[int]:
+    """For each line the last one of the loop it is in, or itself."""
+    found = list(range(len(lines)))
+    for k in range(len(lines) - 2, -1, -1):
+        if lines[k + 1].startswith(INDENT * 2):
+            found[k] = found[k + 1]
+    return found
 
 
 def _is_zero(node: Node) -> bool:

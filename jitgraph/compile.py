@@ -310,7 +310,7 @@ class CompiledFunction:
         )  # fmt: skip
         if most is not None and not specialisation.graph.effects:
             kernels, calls = specialisation.kernels_to_compile, len(specialisation.captured.hosts)
-            if kernels > most or calls > MOST_CALLS:
+            if kernels > most or calls > MOST_CALLS or specialisation.captured.of_numbers:
                 raise _UnrolledError(self.__name__, kernels, calls, specialisation)
         specialisation.forward  # noqa: B018 - compiles
         self._keep(specialisation, bound, arguments)

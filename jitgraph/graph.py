@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -71,6 +71,37 @@ class Node:
         return f"<{self.op.name}: {self.spec}>"
 
 
+def bodies(node: Node) -> list[Graph]:
+    """The graphs inside a node: those of a loop."""
+    return [value for value in node.attrs.values() if isinstance(value, Graph)]
+
+
+def everywhere(nodes: Iterable[Node]) -> Iterator[Node]:
+    """Nodes and those of the graphs inside them."""
+    for node in nodes:
+        yield node
+        for inner in bodies(node):
+            yield from everywhere(inner.nodes)
+
+
+def with_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """The graph with the graphs inside its nodes changed."""
+    if not any(map(bodies, graph.nodes)):
+        return graph
+    replace: dict[Node, Node] = {}
+    nodes = []
+    for node in graph.nodes:
+        inputs = tuple(replace.get(i, i) for i in node.inputs)
+        attrs = {k: change(v) if isinstance(v, Graph) else v for k, v in node.attrs.items()}
+        replace[node] = Node(node.op, inputs, attrs, node.spec, node.where)
+        nodes.append(replace[node])
+    return Graph(
+        graph.name, graph.inputs, tuple(nodes), tuple(replace.get(o, o) for o in graph.outputs),
+        graph.guards, tuple((i, replace.get(v, v)) for i, v in graph.writes),
+        tuple(replace.get(e, e) for e in graph.effects),
+    )  # fmt: skip
+
+
 def constant(value: Any, spec: Spec, where: str = "?") -> Node:
     return Node(CONSTANT, (), {"value": value}, spec, where)
 
@@ -91,12 +122,14 @@ class Graph:
         """All that a program of this graph must compute."""
         return (*self.outputs, *(value for _, value in self.writes), *self.effects)
 
-    def verify(self) -> None:
+    def verify(self, assumed: Sequence[Guard] = ()) -> None:
         """Check that every node uses earlier ones and has the spec its operation gives it.
 
-        Raises `GraphError` with the first line that does not hold.
+        assumed: guards of the graphs around this one.  Raises `GraphError` with the first line that
+        does not hold.
         """
-        env = _AssumedSizes(self.guards)
+        guards = (*assumed, *self.guards)
+        env = _AssumedSizes(guards)
         seen = set(self.inputs)
         dims.push(env)
         try:
@@ -108,6 +141,8 @@ class Graph:
                 seen.add(node)
                 if node.kind is not Kind.SOURCE:
                     self._verify_spec(node)
+                for inner in bodies(node):
+                    inner.verify(guards)
         finally:
             dims.pop()
         if missing := [o for o in self.needed if o not in seen]:
@@ -226,17 +261,23 @@ def pruned(graph: Graph) -> Graph:
 
 
 def to_text(graph: Graph) -> str:
+    """One line a node; the graphs inside a loop follow it, further to the right."""
     names = _names(graph)
     header = ", ".join(f"{names[i]}: {i.spec}" for i in graph.inputs)
     lines = [f"graph {graph.name}({header})"]
     lines += [f"  guard {guard}" for guard in graph.guards]
     for node in graph.nodes:
         arguments = [names[i] for i in node.inputs]
-        arguments += [f"{key}={_attr_text(value)}" for key, value in node.attrs.items()]
+        attrs = [(k, v) for k, v in node.attrs.items() if not isinstance(v, Graph)]
+        arguments += [f"{key}={_attr_text(value)}" for key, value in attrs]
         where = "" if node.where == "?" else f"  # {node.where}"
         lines.append(
             f"  {names[node]}: {node.spec} = {node.op.name}({', '.join(arguments)}){where}"
         )
+        for key, inner in node.attrs.items():
+            if isinstance(inner, Graph):
+                first, *rest = to_text(inner).splitlines()
+                lines += [f"    {key} {first}", *(f"    {line}" for line in rest)]
     lines += [f"  write {names[i]} = {names[value]}" for i, value in graph.writes]
     lines += [f"  effect {names[node]}" for node in graph.effects]
     lines.append(f"  return {', '.join(names[o] for o in graph.outputs)}")
@@ -269,7 +310,13 @@ _GUARD = re.compile(r"guard (?P<dim>.+) (?P<relation>==|!=|>=) 0$")
 
 def parse(text: str) -> Graph:
     """The graph that `str(graph)` printed; raises `GraphError` with the line that can't be read."""
-    lines = [line.strip() for line in text.strip().splitlines()]
+    graph = _parse(text.strip().splitlines())
+    graph.verify()
+    return graph
+
+
+def _parse(lines: list[str]) -> Graph:
+    lines, inner = _unnested([line for line in lines if line.strip()])
     header = _HEADER.match(lines[0]) if lines else None
     if header is None or not lines[-1].startswith("return"):
         raise GraphError("a graph starts with 'graph name(inputs)' and ends with 'return ...'")
@@ -293,21 +340,47 @@ def parse(text: str) -> Graph:
             if guard := _GUARD.match(line):
                 guards.append(Guard(guard["relation"], parse_dim(guard["dim"])))
                 continue
-            name, node = _parse_node(line, values)
+            name, node = _parse_node(line, values, inner)
         except (KeyError, ValueError, SyntaxError, TypeError) as error:
             raise GraphError(f"can't read the line {line!r}: {error}") from error
         values[name] = node
         nodes.append(node)
     names = [name.strip() for name in lines[-1].removeprefix("return").split(",")]
     outputs = tuple(values[name] for name in names if name)
-    graph = Graph(
+    return Graph(
         header["name"], inputs, tuple(nodes), outputs, tuple(guards), tuple(writes), tuple(effects)
     )
-    graph.verify()
-    return graph
 
 
-def _parse_node(line: str, values: Mapping[str, Node]) -> tuple[str, Node]:
+def _unnested(lines: list[str]) -> tuple[list[str], dict[str, dict[str, Graph]]]:
+    """The lines of a graph itself, and for each of them the graphs that follow it."""
+    own: list[str] = []
+    inner: dict[str, dict[str, Graph]] = {}
+    start = _indent(lines[0]) if lines else 0
+    position = 0
+    while position < len(lines):
+        line = lines[position]
+        position += 1
+        if _indent(line) - start <= 2:
+            own.append(line.strip())
+            continue
+        block = [line]
+        while position < len(lines) and _indent(lines[position]) > _indent(line):
+            block.append(lines[position])
+            position += 1
+        key, _, header = line.strip().partition(" ")
+        block[0] = " " * _indent(line) + header
+        inner.setdefault(own[-1], {})[key] = _parse(block)
+    return own, inner
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _parse_node(
+    line: str, values: Mapping[str, Node], inner: Mapping[str, Mapping[str, Graph]]
+) -> tuple[str, Node]:
     match = _LINE.match(line)
     if match is None:
         raise ValueError("expected '%n: spec = op(...)'")
@@ -316,6 +389,7 @@ def _parse_node(line: str, values: Mapping[str, Node]) -> tuple[str, Node]:
         raise ValueError("expected an operation")
     inputs = [values[_name_of(arg).replace("_v", "%")] for arg in call.args]
     attrs = {str(keyword.arg): _attr_value(keyword.value) for keyword in call.keywords}
+    attrs |= inner.get(line, {})
     node = Node(
         TABLE[call.func.id],
         tuple(inputs),

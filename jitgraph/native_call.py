@@ -23,6 +23,7 @@ from jitgraph_codegen.native import (
     Param,
     SameParam,
     Signature,
+    everywhere,
 )
 
 from .capture.surroundings import Fixture, Lifted, Place
@@ -43,7 +44,7 @@ class NativeCall:
 
     @property
     def python_steps(self) -> int:
-        return sum(isinstance(step, Call) for step in self.program.steps)
+        return sum(isinstance(step, Call) for step in everywhere(self.program.steps))
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from jitgraph_codegen.source import KernelSource
 from . import config
 from .components import write_out_components
 from .errors import GradientError
-from .graph import INPUT, Graph, Node
+from .graph import INPUT, Graph, Node, with_bodies
 from .ops import TABLE
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
@@ -97,8 +97,8 @@ class Specialisation:
         """The graph after simplification."""
         graph = simplify(self.captured.graph)
         if self.options.target == "cpu":
-            graph = simplify(write_out_components(graph))
-        return share_final_values(graph)
+            graph = simplify(_everywhere(graph, write_out_components))
+        return _everywhere(graph, share_final_values)
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -239,6 +239,11 @@ class Specialisation:
             if output.dtype.kind == "f":
                 record(self.graph.name, output, (bundle,), _pull_one(k))
         return outputs
+
+
+def _everywhere(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
+    """A graph changed, and those inside its loops."""
+    return change(with_bodies(graph, lambda inner: _everywhere(inner, change)))
 
 
 def _handed_out(node: Node) -> Callable[[Any], Any]:

@@ -18,6 +18,7 @@ from jitgraph_codegen.native import (
     Copy,
     Drop,
     Inside,
+    Loop,
     Make,
     NativeProgram,
     Product,
@@ -46,6 +47,31 @@ class Recorder:
         self.contiguous = set(contiguous)
         self.scalars = set(scalars)  # which may come as Python's numbers
         self.views: dict[str, str] = {}
+
+    def inner(self) -> Recorder:
+        """For the steps of a loop, which know all that is known around it."""
+        made = Recorder((), (), ())
+        made.functions, made.objects, made.data = self.functions, self.objects, self.data
+        made.contiguous, made.scalars, made.views = self.contiguous, self.scalars, self.views
+        return made
+
+    def loop(
+        self,
+        index: str,
+        count: str,
+        test: Recorder | None,
+        flag: str,
+        body: Recorder,
+        carried: Sequence[tuple[str, str]],
+        last: Sequence[str],
+    ) -> None:
+        """A loop of steps; carried: variables with what a step makes for the next one."""
+        before = () if test is None else tuple(_with_drops(test.steps, {flag}))
+        steps = tuple(_with_drops(body.steps, {new for _, new in carried}))
+        self.steps.append(Loop(index, count, before, flag, steps, tuple(carried), tuple(last)))
+        self.objects.update(last)
+        self.data.update(last)
+        self.contiguous.update(last)
 
     def make(self, name: str, spec: Spec, zeros: bool = False) -> None:
         shape = tuple(map(str, spec.shape))
@@ -167,27 +193,36 @@ def _variables(text: str) -> list[str]:
 def _with_drops(steps: Sequence[Step], returned: set[str]) -> list[Step]:
     """The steps, each made array let go after the last one that reads it."""
     made = {s.name for s in steps if isinstance(s, Make | Call)} - {"", *returned}
+    made |= {name for s in steps if isinstance(s, Loop) for name in s.last} - returned
     owner: dict[str, str] = {}
     last: dict[str, int] = {}
     for k, step in enumerate(steps):
-        read: tuple[str, ...] = ()
-        match step:
-            case Run():
-                read = step.buffers
-            case Product():
-                read = (step.x.array, step.y.array, step.result)
-            case Call():
-                read = (step.name, *step.arrays)
-            case Copy():
-                read = (step.target.array, step.source.array)
-            case Inside():
-                read = (step.flag,)
-            case Same():
-                owner[step.name] = owner.get(step.array, step.array)
-                read = (step.array,)
-        last |= {owner.get(name, name): k for name in read}
+        if isinstance(step, Same):
+            owner[step.name] = owner.get(step.array, step.array)
+        last |= {owner.get(name, name): k for name in _read(step)}
     found: list[Step] = []
     for k, step in enumerate(steps):
         found.append(step)
         found += [Drop(name) for name, at in last.items() if at == k and name in made]
     return found
+
+
+def _read(step: Step) -> tuple[str, ...]:
+    """The variables that must live until a step is done."""
+    match step:
+        case Run():
+            return step.buffers
+        case Product():
+            return step.x.array, step.y.array, step.result
+        case Call():
+            return step.name, *step.arrays
+        case Copy():
+            return step.target.array, step.source.array
+        case Inside():
+            return (step.flag,)
+        case Same():
+            return (step.array,)
+        case Loop():
+            inner = [name for s in (*step.test, *step.steps) for name in _read(s)]
+            return (*inner, *(old for old, _ in step.carried))
+    return ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from .capture import HostCall
 from .fuse import Group, external_inputs
 from .graph import Graph, Node
 from .narrow import narrow
+from .ops.control import LOOP, LOOP_RESULT
 from .ops.host import HOST, HOST_RESULT
 from .program import Specialisation, library_operations
 from .symbolic import Dim, evaluate, product
@@ -51,7 +52,7 @@ class Explanation(str):
         """A table, for notebooks."""
         rows = [
             [s["kind"], s["name"], _size(s), _time(s), "; ".join(_operations(s)) or s["where"]]
-            for s in self.details["steps"]
+            for s in _flat(self.details["steps"])
         ]
         head = ["step", "name", "over", "time", "operations"]
         cells = [
@@ -102,16 +103,17 @@ def profile(found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]) 
     from jitgraph_codegen.numba_compile import assembly
 
     details = explain(found).details
-    seconds = _measured(found, arrays, sizes)
+    seconds, runs = _measured(found, arrays, sizes)
     graph = found.differentiated.forward if found.wanted else found.graph
     sources = {kernel.name: kernel for kernel in found.source(graph, found.layouts).kernels}
-    for step in details["steps"]:
+    for step in _flat(details["steps"]):
         names = step.get("kernels", [step["name"]])
         if not all(name in seconds for name in names):
             continue
         best = step["seconds"] = sum(seconds[name] for name in names)
         if step["kind"] == "kernel":
-            step["bandwidth"] = step["bytes"] / best / _copying(step["bytes"])
+            step["runs"] = runs[names[0]]
+            step["bandwidth"] = step["bytes"] * step["runs"] / best / _copying(step["bytes"])
             step["vector_bits"] = max(vector_bits(assembly(sources[name])) for name in names)
     details["threads"] = threads.get_num_threads()
     return Explanation(details)
@@ -119,20 +121,23 @@ def profile(found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]) 
 
 def _measured(
     found: Specialisation, arrays: Sequence[Any], sizes: Sequence[int]
-) -> dict[str, float]:
-    """Seconds of each kernel and library function in a run of the program, the best of several.
+) -> tuple[dict[str, float], dict[str, int]]:
+    """Seconds of each kernel and library function in a run of the program, the best of several, and
+    how often each was called in it.
 
     The arrays of the call are not written to; calls with effects are made as often as it runs.
     """
     graph = found.differentiated.forward if found.wanted else found.graph
     source = found.source(graph, found.layouts)
     spent: dict[str, float] = {}
+    calls: dict[str, int] = {}
 
     def timed(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def run(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             result = call(*args, **kwargs)
             spent[name] = spent.get(name, 0.0) + time.perf_counter() - start
+            calls[name] = calls.get(name, 0) + 1
             return result
 
         return run
@@ -150,10 +155,11 @@ def _measured(
     best: dict[str, float] = {}
     for _ in range(ROUNDS):
         spent.clear()
+        calls.clear()
         program(*[np.array(a, order="K") for a in arrays], list(sizes))
         for name, seconds in spent.items():
             best[name] = min(seconds, best.get(name, seconds))
-    return best
+    return best, calls
 
 
 def _copying(count: int) -> float:
@@ -179,10 +185,30 @@ def _steps(
             call = hosts[step.attrs["call"]]
             made = {"kind": "Python", "name": call.name, "where": step.where}
             steps.append(made | {"reason": call.reason})
-        elif step.op is not HOST_RESULT:
+        elif step.op is LOOP:
+            steps.append(_loop(staged, step, hints))
+        elif step.op not in (HOST_RESULT, LOOP_RESULT):
             made = {"kind": "NumPy", "name": step.op.name, "where": step.where}
             steps.append(made | {"spec": str(step.spec)})
     return steps
+
+
+def _loop(staged: Staged, node: Node, hints: dict[str, int]) -> dict[str, Any]:
+    """The steps of a loop, those of its test first."""
+    inner: list[dict[str, Any]] = []
+    for part in ("test", "body"):
+        if part in node.attrs:
+            inside = stage(node.attrs[part], {}, staged.options, in_loop=True)
+            inner += _steps(inside, hints, ())
+    name = f"for {node.attrs['count']} times" if node.attrs["index"] else "while"
+    return {"kind": "loop", "name": name, "where": node.where, "steps": inner}
+
+
+def _flat(steps: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Steps and those of loops."""
+    for step in steps:
+        yield step
+        yield from _flat(step.get("steps", ()))
 
 
 def _peak(staged: Staged, graph: Graph, hints: dict[str, int]) -> int:
@@ -261,7 +287,19 @@ def _notes(details: dict[str, Any]) -> list[str]:
 
 def _lines(details: dict[str, Any]) -> list[str]:
     lines = [_title(details), *[f"  {note}" for note in _notes(details)]]
-    for step in details["steps"]:
+    lines += _step_lines(details["steps"])
+    for refusal in details["not_fused"]:
+        lines.append(
+            f"  not fused: {refusal['producer']} into {refusal['consumer']}: {refusal['reason']}"
+        )
+    if "kept_for_gradient" in details:
+        lines.append(f"  kept for the gradient: {details['kept_for_gradient']} arrays")
+    return lines
+
+
+def _step_lines(steps: Sequence[dict[str, Any]]) -> list[str]:
+    lines = []
+    for step in steps:
         took = f", {_time(step)}" if "seconds" in step else ""
         match step["kind"]:
             case "kernel":
@@ -270,15 +308,12 @@ def _lines(details: dict[str, Any]) -> list[str]:
                 lines += [f"             narrow: {text}" for text in step["narrow"]]
             case "NumPy":
                 lines.append(f"  NumPy    {step['name']}  {step['spec']}  ({step['where']}){took}")
+            case "loop":
+                lines.append(f"  loop     {step['name']}  ({step['where']})")
+                lines += [f"    {line}" for line in _step_lines(step["steps"])]
             case _:
                 named = f"{step['name']}  ({step['where']}): {step['reason']}"
                 lines.append(f"  Python   {named}{took}")
-    for refusal in details["not_fused"]:
-        lines.append(
-            f"  not fused: {refusal['producer']} into {refusal['consumer']}: {refusal['reason']}"
-        )
-    if "kept_for_gradient" in details:
-        lines.append(f"  kept for the gradient: {details['kept_for_gradient']} arrays")
     return lines
 
 

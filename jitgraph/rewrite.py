@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .access import runs_along_memory
-from .graph import CONSTANT, INPUT, Graph, Node, constant, pruned
+from .graph import CONSTANT, INPUT, Graph, Node, constant, pruned, with_bodies
 from .ops import Kind, views
 from .ops import elementwise as ew
 from .ops.library import MATMUL
@@ -18,6 +18,7 @@ from .symbolic import Shape, sub
 
 def simplify(graph: Graph) -> Graph:
     """Constants folded, exact algebra applied, common subexpressions shared, dead code dropped."""
+    graph = with_bodies(graph, simplify)
     replace: dict[Node, Node] = {}
     known: dict[Any, Node] = {}
     nodes: list[Node] = []

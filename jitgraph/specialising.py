@@ -10,11 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from . import interpreter
+from . import config, interpreter
 from .binding import Bound
 from .calling import lifted_arrays, lifted_entries, tensor_of
-from .capture import TRACERS, Argument, Captured, Tracer, capture, captured_through
+from .capture import (
+    TRACERS,
+    Argument,
+    Captured,
+    LoopPolicy,
+    LoopRefusedError,
+    Tracer,
+    capture,
+    captured_through,
+)
 from .errors import CaptureError, JitgraphError, located
+from .ops.control import LOOP
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number, layout_of
@@ -49,6 +59,28 @@ def specialise(
 
     Raises `CaptureError` for what no graph holds, and NumPy's errors for wrong shapes and dtypes.
     """
+    policy = LoopPolicy(allowed=not arguments.any_tensor and options.target == "cpu")
+    while True:
+        try:
+            return _specialised(
+                function, name, signature, options, bound, arguments, donated, policy
+            )
+        except LoopRefusedError as refused:
+            config.log("fallbacks", f"{name}: a loop is run step by step: {refused.reason}")
+            if refused.key:
+                policy.refused[refused.key] = refused.reason
+
+
+def _specialised(
+    function: Callable[..., Any],
+    name: str,
+    signature: inspect.Signature,
+    options: Options,
+    bound: Bound,
+    arguments: Arguments,
+    donated: Collection[str],
+    policy: LoopPolicy,
+) -> Specialisation:
     env = ShapeEnv()
     inputs, fixed, origins = _inputs(signature, bound, arguments, env)
     results: list[int | Fixed] = []
@@ -79,12 +111,15 @@ def specialise(
                 raise CaptureError(f"it returns a value of type {kind}, which is not captured")
         return outputs
 
-    captured = _captured(name, traced, inputs, env, arguments.any_tensor)
+    captured = _captured(name, traced, inputs, env, arguments.any_tensor, policy)
     lifted = captured.lifted
     everything = [*arguments.tensors, *[tensor_of(t.value) for t in lifted]]
     wanted = tuple(
         k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
     )
+    if wanted and any(n.op is LOOP for n in captured.graph.nodes):
+        policy.allowed = False  # the loops of a gradient are written out
+        raise LoopRefusedError("", "gradients are recorded")
     layouts = {
         str(node.attrs["name"]): layout_of(array)
         for node, array in zip(
@@ -146,9 +181,10 @@ def _captured(
     inputs: Sequence[Argument],
     env: ShapeEnv,
     of_tensors: bool,
+    policy: LoopPolicy,
 ) -> Captured:
     try:
-        return capture(traced, inputs, env, name.strip("<>"), of_tensors)
+        return capture(traced, inputs, env, name.strip("<>"), of_tensors, policy)
     except JitgraphError as error:
         raise located(error) from None
     except (TypeError, AttributeError) as error:

@@ -282,6 +282,23 @@ def is_known_before(dim: Dim) -> bool:
     return not any(name.startswith("u") for name in symbols(dim))
 
 
+class LoopIndexError(Exception):
+    """The value of a loop's index decides something, which differs from step to step."""
+
+
+def _slope(dim: Dim, name: str) -> int | None:
+    """The coefficient of a symbol in an expression that is linear in it."""
+    if isinstance(dim, int):
+        return 0
+    slope = 0
+    for monomial, coefficient in dim.terms:
+        if monomial == (Symbol(name),):
+            slope = coefficient
+        elif any(name in _symbols_of(atom) for atom in monomial):
+            return None
+    return slope
+
+
 class ShapeEnv:
     """The symbols of one capture: their values at capture time and the guards taken so far.
 
@@ -294,6 +311,7 @@ class ShapeEnv:
         self.guards: list[Guard] = []
         self._known: dict[str, Dim] = {}
         self._quotients: dict[FloorDiv, Dim] = {}
+        self.largest: dict[str, Dim] = {}  # values of loops' indices, which start from SMALLEST
 
     def arithmetic(self, operation: str, a: Any, b: Any) -> Any:
         """Arithmetic of sizes that gives no size, as in `1 / n`: the running trace writes it
@@ -310,6 +328,40 @@ class ShapeEnv:
         name = f"{'s' if known else 'u'}{len(self.hints)}"
         self.hints[name] = value
         return symbol(name)
+
+    def index(self, count: Dim) -> Size:
+        """A symbol for the index of a loop, which runs from SMALLEST to count + SMALLEST - 1."""
+        size = self.fresh(SMALLEST, known=False)
+        self.largest[str(size)] = add(count, SMALLEST - 1)
+        return size
+
+    def has_index(self, dim: Dim) -> bool:
+        """Whether an expression is another one at each step of a loop."""
+        return bool(self.largest) and not symbols(dim).isdisjoint(self.largest)
+
+    def _extremes(self, dim: Dim) -> tuple[Dim, Dim]:
+        """The least and the largest value over all steps of loops."""
+        low = high = dim
+        for name, largest in self.largest.items():
+            if name not in symbols(dim):
+                continue
+            slope = _slope(dim, name)
+            if slope is None:
+                raise LoopIndexError(f"{dim} is asked for in a loop")
+            ends = (SMALLEST, largest) if slope > 0 else (largest, SMALLEST)
+            low, high = (
+                substitute(x, {name: end}) for x, end in zip((low, high), ends, strict=True)
+            )
+        return low, high
+
+    def _in_all_steps(self, difference: Dim) -> bool:
+        """Whether a difference is at least 0 at each step; raises if it is so at some only."""
+        low, high = self._extremes(difference)
+        if self.hint(low) >= 0:
+            return self.at_least(low, 0)
+        if self.hint(high) < 0:
+            return self.at_least(high, 0)
+        raise LoopIndexError(f"the sign of {difference} changes in a loop")
 
     def shape(self, shape: Iterable[int], known: bool = True) -> Shape:
         """A symbol for each size but 0 and 1, which belong to the signature."""
@@ -335,6 +387,13 @@ class ShapeEnv:
             return difference == 0
         if surely_nonnegative(sub(difference, 1)) or surely_nonnegative(sub(-1, difference)):
             return False
+        if self.has_index(difference):
+            low, high = self._extremes(difference)
+            if self.hint(low) > 0 and self.at_least(low, 1):
+                return False
+            if self.hint(high) < 0 and not self.at_least(high, 0):
+                return False
+            raise LoopIndexError(f"{difference} may be 0 at one step of a loop")
         equal = self.hint(difference) == 0
         self._guard("==" if equal else "!=", difference)
         if equal:
@@ -351,6 +410,8 @@ class ShapeEnv:
         opposite = sub(-1, difference)
         if surely_nonnegative(opposite):
             return False
+        if self.has_index(difference):
+            return self._in_all_steps(difference)
         holds = self.hint(difference) >= 0
         self._guard(">=", difference if holds else opposite)
         return holds

@@ -13,7 +13,7 @@ be kept on disk.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from llvmlite import ir
@@ -29,6 +29,7 @@ from .native import (
     FloatParam,
     Inside,
     IntParam,
+    Loop,
     Make,
     NativeProgram,
     Outer,
@@ -39,6 +40,7 @@ from .native import (
     SameParam,
     Signature,
     Step,
+    everywhere,
 )
 from .process import (
     ALIGNED,
@@ -160,8 +162,10 @@ class _Stub(StubBuilder):
     def _divisors(self) -> set[str]:
         """What sizes are divided by, other than constants."""
         texts = [*self.program.guards]
-        for step in self.program.steps:
+        for step in everywhere(self.program.steps):
             match step:
+                case Loop():
+                    texts.append(step.count)
                 case Make():
                     texts += step.shape
                 case Run():
@@ -319,12 +323,79 @@ class _Stub(StubBuilder):
                 self.data[step.name] = self.data[step.array]
             case Product():
                 multiply(self, step)
+            case Loop():
+                self._repeat(step)
             case Copy():
                 copy(self, step)
             case Run():
                 buffers = self.array_of([self.data[name] for name in step.buffers])
                 sizes = self.array_of([self.expression(text) for text in step.sizes])
                 self._run(step, buffers, sizes)
+
+    def _repeat(self, step: Loop) -> None:
+        """Steps again and again.  Each variable that changes has a place on the stack, with the
+        reference to its present array.
+        """
+        b = self.builder
+        places = {name: self.stack(I64, 1) for name, _ in step.carried}
+        counter = self.stack(I64, 1)
+        for name in step.last:
+            self._own(name, number(0))
+        for name, place in places.items():
+            b.store(self.objects[name], place)
+        if step.index:
+            b.store(number(2), counter)
+        again, body, done = map(self.function.append_basic_block, ("again", "body", "done"))
+        b.branch(again)
+        b.position_at_end(again)
+        for name, place in places.items():
+            self.objects[name] = b.load(place)
+            if name not in step.last:
+                self.data[name] = self.load(self.objects[name], HEAD, I64)
+        if step.index:
+            self.sizes[step.index] = b.load(counter)
+            last = b.add(self.expression(step.count), number(2))
+            b.cbranch(b.icmp_signed("<", self.sizes[step.index], last), body, done)
+        else:
+            for inner in step.test:
+                self._step(inner)
+            flag = b.load(self.pointer(self.data[step.flag], ir.IntType(8)))
+            self._step(Drop(step.flag))
+            b.cbranch(b.icmp_signed("!=", flag, ir.Constant(flag.type, 0)), body, done)
+        b.position_at_end(body)
+        self._unless_interrupted()
+        for inner in step.steps:
+            self._step(inner)
+        self._hand_on(step, places)
+        if step.index:
+            b.store(b.add(self.sizes[step.index], number(1)), counter)
+        b.branch(again)
+        b.position_at_end(done)
+        for name in step.last:
+            self.data[name] = self.load(self.objects[name], HEAD, I64)
+
+    def _hand_on(self, step: Loop, places: Mapping[str, ir.Value]) -> None:
+        """What a step made, to the next one."""
+        news = [new for _, new in step.carried]
+        for k, new in enumerate(news):
+            if new in news[:k]:
+                self.call("Py_IncRef", ir.VoidType(), self.objects[new])
+            else:
+                self.owned.remove(new)
+        for name, new in step.carried:
+            self.call("Py_DecRef", ir.VoidType(), self.objects[name])
+            self.builder.store(self.objects[new], places[name])
+
+    def _unless_interrupted(self) -> None:
+        """Leave with KeyboardInterrupt, or what else a signal raises."""
+        b = self.builder
+        raised, going_on = map(self.function.append_basic_block, ("raised", "going_on"))
+        told = self.call("PyErr_CheckSignals", I32)
+        b.cbranch(b.icmp_signed("==", told, ir.Constant(I32, 0)), going_on, raised)
+        b.position_at_end(raised)
+        self._let_go()
+        b.ret(number(0))
+        b.position_at_end(going_on)
 
     def _run(self, step: Run, buffers: ir.Value, sizes: ir.Value) -> None:
         """The kernel, by several threads and without the interpreter's lock where that pays."""

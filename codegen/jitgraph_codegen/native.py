@@ -3,7 +3,7 @@
     param  ::= array of a dtype, layout and fixed sizes | Python float | Python int, a size
     step   ::= an array to make, empty or of zeros | a kernel to run | a matrix product
              | a copy | a name for the same memory | a Python function to call | a flag to look at
-             | an array to let go
+             | an array to let go | a loop of steps
     value  ::= name of a parameter or of an array made
 
 Sizes are texts over the names of sizes, as the driver prints them: "s0*s1", "(s0 + 1)//2".
@@ -11,7 +11,7 @@ Sizes are texts over the names of sizes, as the driver prints them: "s0*s1", "(s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -137,7 +137,34 @@ class Inside:
     flag: str
 
 
-Step = Make | Run | Same | Product | Copy | Call | Inside | Drop
+@dataclass(frozen=True)
+class Loop:
+    """Steps again and again: `count` times, or as long as an array of no axes is True after the
+    steps of a test.
+
+    index: a size that the steps may mention, from 2 to count + 1; empty for a test.  flag: what the
+    test makes.  carried: variables with what a step makes for the next one; those among `last` are
+    nothing before the first step.
+    """
+
+    index: str
+    count: str
+    test: tuple[Step, ...]
+    flag: str
+    steps: tuple[Step, ...]
+    carried: tuple[tuple[str, str], ...]
+    last: tuple[str, ...]
+
+
+Step = Make | Run | Same | Product | Copy | Call | Inside | Drop | Loop
+
+
+def everywhere(steps: Sequence[Step]) -> Iterator[Step]:
+    """Steps and those of the loops among them."""
+    for step in steps:
+        yield step
+        if isinstance(step, Loop):
+            yield from everywhere((*step.test, *step.steps))
 
 
 @dataclass(frozen=True)
@@ -155,7 +182,7 @@ class NativeProgram:
     def to_json(self) -> dict[str, Any]:
         return {
             "guards": self.guards,
-            "steps": [[type(s).__name__, asdict(s)] for s in self.steps],
+            "steps": list(map(_packed, self.steps)),
             "written": self.written,
             "returned": self.returned,
             "functions": self.functions,
@@ -163,10 +190,7 @@ class NativeProgram:
 
     @staticmethod
     def from_json(fields: dict[str, Any]) -> NativeProgram:
-        steps = [
-            _STEPS[kind](**{k: _plain(v) for k, v in given.items()})
-            for kind, given in fields["steps"]
-        ]
+        steps = list(map(_unpacked, fields["steps"]))
         return NativeProgram(
             tuple(fields["guards"]), tuple(steps), tuple(fields["written"]),
             tuple(fields["returned"]), fields["functions"],
@@ -174,8 +198,23 @@ class NativeProgram:
 
 
 _STEPS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Make, Run, Same, Product, Copy, Call, Inside, Drop)
+    kind.__name__: kind for kind in (Make, Run, Same, Product, Copy, Call, Inside, Drop, Loop)
 }
+
+
+def _packed(step: Step) -> list[Any]:
+    fields = asdict(step)
+    if isinstance(step, Loop):
+        fields |= {k: list(map(_packed, getattr(step, k))) for k in ("test", "steps")}
+    return [type(step).__name__, fields]
+
+
+def _unpacked(packed: Sequence[Any]) -> Step:
+    kind, fields = packed
+    inner = ("test", "steps") if _STEPS[kind] is Loop else ()
+    plain = {k: _plain(v) for k, v in fields.items() if k not in inner}
+    step: Step = _STEPS[kind](**plain, **{k: tuple(map(_unpacked, fields[k])) for k in inner})
+    return step
 
 
 def _plain(value: Any) -> Any:

@@ -27,7 +27,8 @@ _PYTHON = (
     "PyFloat_Type", "PyLong_Type", "PyUnicode_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef",
     "PyTuple_New", "PyTuple_SetItem", "PyTuple_GetItem", "PyTuple_Size",
     "_Py_TrueStruct", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
-    "PyObject_GetAttr", "PyErr_Clear", "PyObject_Vectorcall", "PyLong_FromLongLong",
+    "PyObject_GetAttr", "PyErr_Clear", "PyErr_CheckSignals",
+    "PyObject_Vectorcall", "PyLong_FromLongLong",
     "PyNumber_FloorDivide", "PyEval_SaveThread", "PyEval_RestoreThread",
 )  # fmt: skip
 

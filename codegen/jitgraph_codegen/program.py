@@ -22,7 +22,7 @@ import numpy as np
 
 from . import store
 from .kernels import Progress, machine_codes, quietly
-from .native import Call, NativeProgram
+from .native import Call, NativeProgram, everywhere
 from .recycling import recycler
 from .runtime import LoadedKernel
 from .source import KernelSource
@@ -104,7 +104,7 @@ def functions(
     """The Python functions that a native program calls, by name."""
     namespace = _namespace(operations)
     exec(compile(native.functions, "<jitgraph program>", "exec"), namespace)
-    names = [step.function for step in native.steps if isinstance(step, Call)]
+    names = [step.function for step in everywhere(native.steps) if isinstance(step, Call)]
     return {name: namespace[name] for name in names}
 
 

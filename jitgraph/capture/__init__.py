@@ -2,11 +2,13 @@
 
 from .capturing import Argument, Captured, capture
 from .host import HostCall
+from .loops import LoopPolicy, LoopRefusedError
 from .runtime import captured_through
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
 
 __all__ = [
-    "TRACERS", "Argument", "Captured", "HostCall", "ScalarTracer", "Trace", "Tracer", "capture",
+    "TRACERS", "Argument", "Captured", "HostCall", "LoopPolicy",
+    "LoopRefusedError", "ScalarTracer", "Trace", "Tracer", "capture",
     "captured_through",
 ]  # fmt: skip

@@ -9,11 +9,12 @@ from typing import Any
 from .. import interpreter
 from ..components import short_axes
 from ..errors import CaptureError
-from ..graph import Graph, Node
+from ..graph import Graph, Node, everywhere
 from ..ops.host import HOST_RESULT
 from ..spec import Spec, dims
 from ..symbolic import ShapeEnv, Size
 from .host import HostCall
+from .loops import LoopPolicy, LoopRefusedError
 from .surroundings import Fixture, Lifted
 from .trace import Trace
 from .tracer import Tracer
@@ -26,6 +27,7 @@ class Captured:
     lifted: arrays of the surroundings, the graph's last inputs.
     fixtures: values of the surroundings that must be what they were.
     hosts: the functions its host nodes call.
+    of_numbers: whether a loop of the function, which is written out, computes a number at a time.
     """
 
     graph: Graph
@@ -33,6 +35,7 @@ class Captured:
     fixtures: tuple[Fixture, ...]
     hosts: tuple[HostCall, ...]
     env: ShapeEnv
+    of_numbers: bool = False
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -57,13 +60,15 @@ def capture(
     env: ShapeEnv,
     name: str,
     of_tensors: bool = False,
+    policy: LoopPolicy | None = None,
 ) -> Captured:
     """The graph of `function(tracers) -> values`.
 
-    of_tensors: whether arrays stand for Tensors.  Raises `CaptureError` for what a graph can't
-    hold, and the errors NumPy would raise for wrong shapes and dtypes.
+    of_tensors: whether arrays stand for Tensors.  policy: which loops become loops of the graph.
+    Raises `CaptureError` for what a graph can't hold, the errors NumPy would raise for wrong shapes
+    and dtypes, and `LoopRefusedError` for a loop that is to be run step by step.
     """
-    trace = Trace(env, of_tensors)
+    trace = Trace(env, of_tensors, policy)
     outer, interpreter.tracing.trace = interpreter.tracing.trace, trace
     dims.push(env)
     try:
@@ -73,9 +78,20 @@ def capture(
             raise trace.refused  # which the function caught itself
         writes = trace.writes.final()
         outputs = [trace.node_of(r, "?") for r in results]
-        for dim in short_axes(trace.nodes, env):
+        for dim in short_axes(list(everywhere(trace.nodes)), env):
             env.value(dim)
-        nodes, replace = _canonical(trace, env)
+        try:
+            nodes, replace = _canonical(trace, env)
+            ends = [replace[n] for n in (*outputs, *(value for _, value in writes))]
+        except KeyError:  # by an object that the capture does not look into
+            trace.policy.allowed = False
+            raise LoopRefusedError("", "a value of a step is kept outside of its loop") from None
+    except LoopRefusedError:
+        raise
+    except Exception as error:
+        if trace.loops:
+            raise LoopRefusedError(trace.loops[-1].key, str(error)) from error
+        raise
     finally:
         interpreter.tracing.trace = outer
         dims.pop()
@@ -86,25 +102,32 @@ def capture(
         name,
         tuple(replace[i] for i in trace.inputs),
         tuple(nodes),
-        tuple(replace[o] for o in outputs),
+        tuple(ends[: len(outputs)]),
         tuple(env.guards),
-        tuple((replace[i], replace[value]) for i, value in writes),
+        tuple((replace[i], new) for (i, _), new in zip(writes, ends[len(outputs) :], strict=True)),
         () if trace.last_call is None else (replace[trace.last_call],),
     )
     return Captured(
-        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env
-    )
+        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env,
+        trace.policy.of_numbers,
+    )  # fmt: skip
 
 
 def _canonical(trace: Trace, env: ShapeEnv) -> tuple[list[Node], dict[Node, Node]]:
     """All nodes with sizes in the symbols that are left once every equality is known."""
     replace: dict[Node, Node] = {}
-    for node in trace.inputs:
+    return _canonical_nodes(trace.inputs, trace.nodes, env, replace), replace
+
+
+def _canonical_nodes(
+    inputs: Sequence[Node], nodes: Sequence[Node], env: ShapeEnv, replace: dict[Node, Node]
+) -> list[Node]:
+    for node in inputs:
         replace[node] = Node(node.op, (), node.attrs, _canonical_spec(node.spec, env), node.where)
-    nodes = []
-    for node in trace.nodes:
+    made = []
+    for node in nodes:
         own = node.op is HOST_RESULT  # brings its symbols
-        made = Node(
+        replace[node] = Node(
             node.op,
             tuple(replace[i] for i in node.inputs),
             dict(node.attrs)
@@ -113,9 +136,18 @@ def _canonical(trace: Trace, env: ShapeEnv) -> tuple[list[Node], dict[Node, Node
             _canonical_spec(node.spec, env),
             node.where,
         )
-        replace[node] = made
-        nodes.append(made)
-    return nodes, replace
+        made.append(replace[node])
+    return made
+
+
+def _canonical_graph(graph: Graph, env: ShapeEnv) -> Graph:
+    replace: dict[Node, Node] = {}
+    nodes = _canonical_nodes(graph.inputs, graph.nodes, env, replace)
+    return Graph(
+        graph.name, tuple(replace[i] for i in graph.inputs), tuple(nodes),
+        tuple(replace[o] for o in graph.outputs), (),
+        tuple((replace[i], replace[value]) for i, value in graph.writes),
+    )  # fmt: skip
 
 
 def _canonical_spec(spec: Spec, env: ShapeEnv) -> Spec:
@@ -125,4 +157,6 @@ def _canonical_spec(spec: Spec, env: ShapeEnv) -> Spec:
 def _canonical_attr(value: Any, env: ShapeEnv) -> Any:
     if isinstance(value, tuple):
         return tuple(_canonical_attr(v, env) for v in value)
+    if isinstance(value, Graph):
+        return _canonical_graph(value, env)
     return env.canonical(value) if isinstance(value, Size) else value

@@ -14,7 +14,14 @@ import itertools
 import math
 import operator
 import sys
-from collections.abc import Callable, Hashable
+from collections.abc import (
+    Callable,
+    Hashable,
+    Iterator,
+    MutableMapping,
+    MutableSequence,
+    MutableSet,
+)
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -28,6 +35,8 @@ from ..ops import scalars
 from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor
 from ..tree import flatten
+from . import loops
+from .loops import LoopStatement
 from .random_state import GENERATORS, generator_of
 from .surroundings import LIBRARIES, Place, is_constant, is_library
 from .syntax import rewritten
@@ -132,7 +141,27 @@ class CaptureRuntime:
                 f"the attribute {name!r} of an object from outside is assigned ({user_line()}); "
                 "return the value, or write into an array with [...] ="
             )
+        self._refuse_change(type(owner).__name__)
         setattr(owner, name, value)
+
+    # loops
+
+    def loop(self, key: str, *names: Any) -> LoopStatement:
+        return LoopStatement(self.trace, key, *names)
+
+    def written(self, container: Any) -> Any:
+        """What `container[...] =` writes to."""
+        if self.trace.loops and type(container) not in TRACERS:
+            self._refuse_change(type(container).__name__)
+        return container
+
+    def _refuse_change(self, what: str) -> None:
+        """A step of a program's loop runs once to be written down."""
+        if self.trace.loops:
+            self.trace.loops[-1].refuse(f"a {what} is changed in a loop ({user_line()})")
+
+    both, either = staticmethod(loops.both), staticmethod(loops.either)
+    negated = staticmethod(loops.negated)
 
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None:
         before = self.attribute(owner, name)
@@ -170,10 +199,12 @@ class CaptureRuntime:
             return function(*args, **kwargs)
         if module in sys.stdlib_module_names:
             return self._builtin(function, args, kwargs)
-        before = self.trace.writes.checkpoint()
+        before, depth = self.trace.writes.checkpoint(), len(self.trace.loops)
         try:
             return captured_through(self.trace, function)(*args, **kwargs)
         except CaptureError as error:
+            if len(self.trace.loops) > depth:
+                self.trace.loops[-1].refuse(str(error))
             if not _mentions_traced((args, kwargs)):
                 raise
             self.trace.refused = None
@@ -193,6 +224,8 @@ class CaptureRuntime:
     def _builtin(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         if isinstance(function, np.ufunc) or _is_numpys(function):
             return self._numpy(function, args, kwargs)
+        if function is next or _changes(function):
+            self._refuse_change(type(getattr(function, "__self__", args[:1])).__name__)
         if _is_of_outer_world(function):
             return self.trace.calls.host_call(function, args, kwargs)
         try:
@@ -246,6 +279,19 @@ class CaptureRuntime:
         if type(value) is np.ndarray and value.dtype != object:
             return self.trace.literal_array(value)
         return tuple(map(self._literal, value)) if type(value) is tuple else value
+
+
+_READING = frozenset((
+    "index", "count", "copy", "get", "keys", "values", "items", "union", "intersection",
+    "difference", "issubset", "issuperset", "isdisjoint",
+))  # fmt: skip  # methods of containers that leave them as they are
+
+
+def _changes(function: Any) -> bool:
+    """Whether it is a method that changes a list, a dict, a set or their like."""
+    owner = getattr(function, "__self__", None)
+    containers = isinstance(owner, (MutableSequence, MutableMapping, MutableSet, Iterator))
+    return containers and getattr(function, "__name__", "") not in _READING
 
 
 def captured_through(trace: Trace, function: Callable[..., Any]) -> Callable[..., Any]:

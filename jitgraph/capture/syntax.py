@@ -7,6 +7,19 @@ Calls, and loads of what the function finds in its surroundings, go through a `R
         return helper(x) + y                         jg.attribute(x, 'shape'))
                                          return jg.call(jg.name('helper'), x) + y
 
+Loops over `range` and `while` loops tell the runtime what a step starts from and what it ends with,
+so that it may write down one step instead of all:
+
+    for i in range(n):               loop1 = jg.loop('f.py:3:4', ('u',), (), ())
+        u = u + dt * f(u)            for i in loop1.over(jg.name('range'), n):
+                                         if loop1.traced:
+                                             u, = loop1.enter((u,))
+                                         u = u + dt * jg.call(f, u)
+                                         if loop1.traced:
+                                             loop1.leave((u,))
+                                     if loop1.traced:
+                                         u, = loop1.results()
+
 The rewritten function has the original's globals, closure, defaults and line numbers.  Where there
 is no source (a REPL, `exec`), or where it can't be told which of two lambdas of one line it is, the
 function is traced as it stands.
@@ -23,6 +36,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 
 from ..errors import CaptureError
+from .liveness import LoopNames, loop_names, position
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
@@ -40,6 +54,11 @@ class Runtime(Protocol):
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any: ...
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None: ...
     def set_attribute(self, owner: Any, name: str, value: Any) -> None: ...
+    def loop(self, *names: Any) -> Any: ...
+    def written(self, container: Any) -> Any: ...
+    def both(self, first: Any, then: Any) -> Any: ...
+    def either(self, first: Any, then: Any) -> Any: ...
+    def negated(self, value: Any) -> Any: ...
 
 
 def rewritten(function: FunctionType, runtime: Runtime) -> FunctionType | None:
@@ -141,8 +160,11 @@ class _Rewriter(ast.NodeTransformer):
     def __init__(self, code: CodeType, tree: FunctionNode) -> None:
         self.tree = tree
         self.free = frozenset(code.co_freevars)
+        self.filename = code.co_filename
         self.scopes = [frozenset(_bound_names(tree))]
         self.stores = 0
+        self.loops = loop_names(tree.body) if isinstance(tree, ast.FunctionDef) else {}
+        self.inside = 0  # loops that may become a program's
 
     def run(self) -> ast.stmt:
         node = self.tree
@@ -151,8 +173,7 @@ class _Rewriter(ast.NodeTransformer):
             body: list[ast.stmt] = [ast.Return(self.visit(_copied(node.body)))]
             body = [ast.copy_location(b, node.body) for b in body]
         else:
-            parts = [self.visit(_copied(stmt)) for stmt in node.body]
-            body = [s for made in parts for s in (made if isinstance(made, list) else [made])]
+            body = self._statements(_copied(node.body))
         made = ast.FunctionDef("target", arguments, body, [])
         return ast.copy_location(made, node)
 
@@ -247,10 +268,100 @@ class _Rewriter(ast.NodeTransformer):
         node.args = self.visit(node.args)
         node.returns = None
         self.scopes.append(frozenset(_bound_names(node)))
-        body = [self.visit(stmt) for stmt in node.body]
-        node.body = [s for made in body for s in (made if isinstance(made, list) else [made])]
+        node.body = self._statements(node.body)
         self.scopes.pop()
         return node
+
+    def _statements(self, stmts: list[ast.stmt]) -> list[ast.stmt]:
+        parts = [self.visit(stmt) for stmt in stmts]
+        return [s for made in parts for s in (made if isinstance(made, list) else [made])]
+
+    def visit_For(self, node: ast.For) -> ast.stmt | list[ast.stmt]:
+        names = self.loops.get(position(node)) if len(self.scopes) == 1 else None
+        if names is None:
+            self.generic_visit(node)
+            return node
+        assert isinstance(node.iter, ast.Call)
+        loop = _LoopText(self._loop_variable(), names, node)
+        over = [self.visit(n) for n in (node.iter.func, *node.iter.args)]
+        body = [loop.enter(), *self._body(node), loop.leave()]
+        return [
+            self._started(loop),
+            loop.placed(ast.For(node.target, loop.call("over", *over), body, [])),
+            loop.results(),
+        ]
+
+    def visit_While(self, node: ast.While) -> ast.stmt | list[ast.stmt]:
+        names = self.loops.get(position(node)) if len(self.scopes) == 1 else None
+        if names is None:
+            self.generic_visit(node)
+            return node
+        loop = _LoopText(self._loop_variable(), names, node)
+        asked, tested = (self._condition(_copied(node.test)) for _ in range(2))
+        body = [
+            loop.unless(loop.call("asked", asked)), loop.enter(),
+            loop.unless(loop.call("tested", tested), "traced"), *self._body(node), loop.leave(),
+        ]  # fmt: skip
+        return [
+            self._started(loop),
+            loop.placed(ast.While(loop.call("goes_on"), body, [])),
+            loop.results(),
+        ]
+
+    def _loop_variable(self) -> str:
+        self.stores += 1
+        return f"__loop{self.stores}__"
+
+    def _started(self, loop: _LoopText) -> ast.stmt:
+        line, column = position(loop.node)
+        names = loop.names
+        key = f"{self.filename}:{line}:{column}"
+        groups = names.carried, names.last, tuple(sorted(names.augmented))
+        known: list[ast.expr] = [ast.Constant(key)]
+        known += [ast.Tuple([ast.Constant(n) for n in group], ast.Load()) for group in groups]
+        call = self._runtime("loop", loop.node, known)
+        made: ast.stmt = loop.placed(ast.Assign([ast.Name(loop.variable, ast.Store())], call))
+        return made
+
+    def _body(self, node: ast.For | ast.While) -> list[ast.stmt]:
+        self.inside += 1
+        body = self._statements(node.body)
+        self.inside -= 1
+        return body
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        """`d[k] = v` in a loop as `written(d)[k] = v`: a step that is written down once may change
+        arrays only.
+        """
+        self.generic_visit(node)
+        if self.inside and not isinstance(node.ctx, ast.Load):
+            node.value = self._runtime("written", node, [node.value])
+        return node
+
+    def _condition(self, node: ast.expr) -> ast.expr:
+        """What is asked only for being true or not: `and`, `or`, `not` and chains of comparisons
+        may be of traced values.
+        """
+        match node:
+            case ast.BoolOp(op=op, values=[first, *rest]) if rest:
+                method = "both" if isinstance(op, ast.And) else "either"
+                others = rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
+                ast.copy_location(others, node)
+                then = ast.Lambda(_parameters([]), self._condition(others))
+                return self._runtime(
+                    method, node, [self._condition(first), ast.copy_location(then, node)]
+                )
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return self._runtime("negated", node, [self._condition(operand)])
+            case ast.Compare(left=left, ops=[op, *ops], comparators=[right, *others]) if ops:
+                if isinstance(right, (ast.Name, ast.Constant)):
+                    first = ast.Compare(left, [op], [right])
+                    rest = [ast.Compare(_copied(right), ops, others)]
+                    both = ast.BoolOp(ast.And(), [first, *rest])
+                    for part in (first, *rest, both):
+                        ast.copy_location(part, node)
+                    return self._condition(both)
+        return self.visit(node)  # type: ignore[no-any-return]
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         node.args = self.visit(node.args)
@@ -284,6 +395,59 @@ class _Rewriter(ast.NodeTransformer):
         for part in (call, function, function.value):
             ast.copy_location(part, node)
         return call
+
+
+class _LoopText:
+    """The statements around a loop."""
+
+    def __init__(self, variable: str, names: LoopNames, node: ast.For | ast.While) -> None:
+        self.variable, self.names, self.node = variable, names, node
+
+    def placed(self, node: Any) -> Any:
+        for part in ast.walk(node):
+            if not hasattr(part, "lineno"):
+                ast.copy_location(part, self.node)
+        return node
+
+    def call(self, method: str, *args: ast.expr) -> ast.expr:
+        return ast.Call(self._member(method), list(args), [])
+
+    def _member(self, name: str) -> ast.expr:
+        return ast.Attribute(ast.Name(self.variable, ast.Load()), name, ast.Load())
+
+    def _where_traced(self, stmt: ast.stmt) -> ast.stmt:
+        made: ast.stmt = self.placed(ast.If(self._member("traced"), [stmt], []))
+        return made
+
+    def _set(self, names: tuple[str, ...], value: ast.expr) -> ast.stmt:
+        if not names:
+            return ast.Expr(value)
+        targets: list[ast.expr] = [ast.Name(n, ast.Store()) for n in names]
+        return ast.Assign([ast.Tuple(targets, ast.Store())], value)
+
+    def _values(self, names: tuple[str, ...]) -> ast.expr:
+        return ast.Tuple([ast.Name(n, ast.Load()) for n in names], ast.Load())
+
+    def enter(self) -> ast.stmt:
+        carried = self.names.carried
+        call = self.call("enter", self._values(carried))
+        return self._where_traced(self._set(carried, call))
+
+    def leave(self) -> ast.stmt:
+        names = (*self.names.carried, *self.names.last)
+        return self._where_traced(ast.Expr(self.call("leave", self._values(names))))
+
+    def results(self) -> ast.stmt:
+        names = (*self.names.carried, *self.names.last)
+        return self._where_traced(self._set(names, self.call("results")))
+
+    def unless(self, condition: ast.expr, where: str = "") -> ast.stmt:
+        """`if not condition: break`, maybe only where the loop is traced"""
+        asked: ast.expr = ast.UnaryOp(ast.Not(), condition)
+        if where:
+            asked = ast.BoolOp(ast.And(), [self._member(where), asked])
+        made: ast.stmt = self.placed(ast.If(asked, [ast.Break()], []))
+        return made
 
 
 def _copied(node: Any) -> Any:

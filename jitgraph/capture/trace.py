@@ -24,6 +24,7 @@ from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor, is_recording
 from .calls import Calls
 from .host import HostCall
+from .loops import LoopPolicy, LoopStatement
 from .random_state import set_random_state
 from .surroundings import Fixture, Lifted, Place
 from .tracer import TRACERS, ScalarTracer, Storage, Tracer, ViewStep
@@ -40,13 +41,18 @@ _COMPARISONS = frozenset(
 class Trace:
     """The nodes written down so far, and what the function met that is no argument."""
 
-    def __init__(self, env: ShapeEnv, of_tensors: bool = False) -> None:
-        self.env = env
+    def __init__(
+        self, env: ShapeEnv, of_tensors: bool = False, policy: LoopPolicy | None = None
+    ) -> None:
+        self.env, self.policy = env, policy or LoopPolicy(allowed=not of_tensors)
         self.recording = is_recording()
         self.of_tensors = of_tensors
         self.inputs: list[Node] = []
         self.nodes: list[Node] = []
         self.storages: list[Storage] = []  # of the inputs
+        self.known_storages: list[Storage] = []
+        self.loops: list[LoopStatement] = []  # whose steps are being written down
+        self.next_loop = 0
         self.lifted: list[Lifted] = []
         self.fixtures: dict[tuple[int, str], Fixture] = {}
         self.hosts: list[HostCall] = []
@@ -76,7 +82,15 @@ class Trace:
             self.values.note(node, value)
         storage = Storage(node, order, mutable=mutable and not spec.weak)
         self.storages.append(storage)
+        for loop in self.loops:
+            loop.adopt(storage)
+        self.known_storages.append(storage)
         return storage
+
+    def renew(self) -> None:
+        """Let every view be taken anew."""
+        for storage in self.known_storages:
+            storage.version += 1
 
     def _shown(self, storage: Storage) -> Tracer:
         kind = ScalarTracer if storage.node.spec.weak else Tracer
@@ -146,12 +160,16 @@ class Trace:
     def add(self, node: Node) -> Node:
         self.nodes.append(node)
         if len(self.nodes) > MOST_NODES or len(self.env.guards) > MOST_GUARDS:
-            raise CaptureError("it is too long for a graph: its loops are written out step by step")
+            why = "".join(f"; {reason}" for reason in self.policy.refused.values())
+            raise CaptureError(
+                f"it is too long for a graph: its loops are written out step by step{why}"
+            )
         return node
 
     def tracer(self, node: Node, order: str = "?") -> Tracer:
         """A new array (or Python number) with this value."""
         storage = Storage(node, order, mutable=_is_mutable(node))
+        self.known_storages.append(storage)
         return self._shown(storage)
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tracer:

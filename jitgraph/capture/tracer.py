@@ -44,6 +44,7 @@ class Storage:
     version: int = 0
     mutable: bool = True
     unclear: bool = False  # a reshape of it may or may not have been a copy
+    of_loop: str = ""  # the loop after which another name may be bound to the same memory
 
     def assign(self, node: Node) -> None:
         self.node, self.version = node, self.version + 1

@@ -9,6 +9,7 @@ import numpy as np
 from ..errors import CaptureError
 from ..graph import CONSTANT, SIZE, Node
 from ..ops import Kind
+from ..ops.control import LOOP
 from ..symbolic import ShapeEnv, Size
 
 
@@ -18,6 +19,11 @@ class Values:
     def __init__(self, env: ShapeEnv) -> None:
         self.env = env
         self._known: dict[Node, Any] = {}
+        self._stands_for: dict[Node, Node] = {}
+
+    def stand_in(self, node: Node, before: Node) -> None:
+        """Note what a loop's step starts from the first time."""
+        self._stands_for[node] = before
 
     def note(self, node: Node, value: Any) -> None:
         self._known[node] = value
@@ -29,6 +35,13 @@ class Values:
             top = stack[-1]
             if top in self._known:
                 stack.pop()
+                continue
+            if top in self._stands_for:
+                before = self._stands_for[top]
+                if before in self._known:
+                    self._known[top] = self._known[before]
+                else:
+                    stack.append(before)
                 continue
             missing = [i for i in top.inputs if i not in self._known]
             if missing:
@@ -43,7 +56,7 @@ class Values:
             return node.attrs["value"]
         if node.op is SIZE:
             return self.env.hint(node.attrs["dim"])
-        if node.kind is Kind.SOURCE:
+        if node.kind is Kind.SOURCE or node.op is LOOP:
             raise CaptureError(f"the value of {node!r} is not known while it is captured")
         values = [
             v.item() if i.spec.weak and isinstance(v, np.ndarray) else v

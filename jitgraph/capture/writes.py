@@ -22,6 +22,7 @@ from ..ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
 from ..spec import Spec, dims
 from ..symbolic import add, mul
 from .calls import select
+from .refusal import LoopRefusedError
 from .tracer import Storage, Tracer, check_same_kind, fitted
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ class Writes:
             raise CaptureError(
                 f"a Tensor is written in place while gradients are recorded ({user_line()}); build "
                 "the new value with where()"
+            )
+        if storage.of_loop:
+            raise LoopRefusedError(
+                storage.of_loop,
+                f"an array is written that names share in some steps only ({user_line()})",
             )
         if not storage.mutable or storage.unclear:
             raise CaptureError(
@@ -67,8 +73,12 @@ class Writes:
             new = ew.CAST(part, dtype=storage.node.spec.dtype)
         else:
             new = self._updated(storage.node, part, region)
+        self.replace(storage, new.node)
+
+    def replace(self, storage: Storage, node: Node) -> None:
+        """Give a storage a new value."""
         self._journal.append((storage, storage.node))
-        storage.assign(new.node)
+        storage.assign(node)
 
     def final(self) -> list[tuple[Node, Node]]:
         """The inputs that were written to, with what they hold at the end."""
@@ -92,6 +102,10 @@ class Writes:
 
     def checkpoint(self) -> int:
         return len(self._journal)
+
+    def forget(self, state: int) -> None:
+        """Take the writes since a checkpoint as done."""
+        del self._journal[state:]
 
     def restore(self, state: int) -> None:
         """Undo the writes since a checkpoint; nodes that nothing uses are dropped later."""

@@ -1,6 +1,6 @@
 """The table of operations: one row per operation, read by every interpreter."""
 
-from . import elementwise, host, indexing, library, reductions, scalars, scans, views
+from . import control, elementwise, host, indexing, library, reductions, scalars, scans, views
 from .op import TABLE, UFUNCS, Kind, Op
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "UFUNCS",
     "Kind",
     "Op",
+    "control",
     "elementwise",
     "host",
     "indexing",

@@ -31,6 +31,7 @@ class Kind(Enum):
     SCAN = "scan"  # running combinations of elements along an axis
     VIEW = "view"  # the same elements under another index
     OPAQUE = "opaque"  # a library call
+    CONTROL = "control"  # a loop, and what it leaves behind
 
 
 @dataclass(frozen=True)

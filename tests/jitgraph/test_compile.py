@@ -96,8 +96,8 @@ def test_numbers_are_arguments_where_only_arithmetic_needs_them(pair) -> None:
 def test_a_value_that_keeps_changing_is_named() -> None:
     @jitgraph.compile
     def repeated(x, count):
-        for _ in range(count):
-            x = x + 1
+        for one in [1] * count:
+            x = x + one
         return x
 
     x = np.zeros(3)

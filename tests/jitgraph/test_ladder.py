@@ -66,7 +66,7 @@ def agree(function, *args) -> jitgraph.CompiledFunction:
 
 @pytest.mark.parametrize(
     ("function", "args"),
-    [(relax, (np.linspace(0, 1, 9) ** 2, 1e-3)), (running, (np.array([0.4, 0.9, -1.0, 0.2]),))],
+    [(relax, (np.linspace(0, 1, 40) ** 2, 1e-3)), (running, (np.array([0.4, 0.9, -1.0, 0.2]),))],
 )
 def test_loops_run_under_numba(function, args) -> None:
     text = agree(function, *args).explain(*args)

@@ -1,0 +1,190 @@
+"""Which names a loop carries from one step to the next, and which of them are read after it.
+
+A backward dataflow analysis over a function's syntax.  What is not known to be overwritten counts
+as read: names in functions inside the function are read everywhere.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+Names = frozenset[str]
+Loop = ast.For | ast.While
+Position = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LoopNames:
+    """carried: names that a step binds and a later one reads; last: others that it binds and that
+    are read after the loop; augmented: names that are bound by `+=` and its like alone.
+    """
+
+    carried: tuple[str, ...]
+    last: tuple[str, ...]
+    augmented: Names
+
+
+def position(node: ast.stmt) -> Position:
+    return node.lineno, node.col_offset
+
+
+def loop_names(body: Sequence[ast.stmt]) -> dict[Position, LoopNames]:
+    """What each loop of a function carries, by its place; loops that a step may leave early, or
+    that are written in another way than a program's loop, are left out.
+    """
+    analysis = _Liveness(body)
+    analysis.before(body, frozenset())
+    return analysis.found
+
+
+class _Liveness:
+    def __init__(self, body: Sequence[ast.stmt]) -> None:
+        self.found: dict[Position, LoopNames] = {}
+        nested = (n for s in body for n in ast.walk(s) if isinstance(n, _FUNCTIONS))
+        self.shared = _read(nested)
+        self.leaving: list[tuple[Names, Names]] = []  # live after a break, and after a continue
+
+    def before(self, stmts: Iterable[ast.stmt], after: Names) -> Names:
+        """The names that are read from some statements on, where `after` are from their end on."""
+        for stmt in reversed(list(stmts)):
+            after = self._before(stmt, after)
+        return after
+
+    def _before(self, stmt: ast.stmt, after: Names) -> Names:
+        match stmt:
+            case ast.Assign(targets=targets, value=value):
+                return self._assigned(targets, after) | _read([value, *targets])
+            case ast.AugAssign(target=target, value=value):
+                own = {target.id} if isinstance(target, ast.Name) else set()
+                return after | own | _read([value, target])
+            case ast.AnnAssign(target=target, value=value):
+                if value is None:
+                    return after
+                return self._assigned([target], after) | _read([value, target])
+            case ast.Return(value=value):
+                return _read([value] if value else []) | self.shared
+            case ast.Raise():
+                return _read([stmt])
+            case ast.If(test=test, body=body, orelse=orelse):
+                return self.before(body, after) | self.before(orelse, after) | _read([test])
+            case ast.For() | ast.While():
+                return self._loop(stmt, after)
+            case ast.Break() if self.leaving:
+                return self.leaving[-1][0]
+            case ast.Continue() if self.leaving:
+                return self.leaving[-1][1]
+            case ast.With(items=items, body=body):
+                return self.before(body, after) | _read(items)
+            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
+                inside = [*body, *[s for h in handlers for s in h.body], *orelse, *final]
+                self.before(inside, after)  # for the loops in it
+                return after | _read([stmt])
+        return after | _read([stmt])
+
+    def _assigned(self, targets: Sequence[ast.expr], after: Names) -> Names:
+        return after - (frozenset(_plain_targets(targets)) - self.shared)
+
+    def _loop(self, loop: Loop, after: Names) -> Names:
+        after = after | self.shared
+        if loop.orelse:
+            after = self.before(loop.orelse, after)
+        head = after | _read([loop.test] if isinstance(loop, ast.While) else [])
+        target = frozenset(_plain_targets([loop.target]) if isinstance(loop, ast.For) else ())
+        while True:
+            self.leaving.append((after, head))
+            inside = self.before(loop.body, head) - target
+            self.leaving.pop()
+            if inside <= head:
+                break
+            head = head | inside
+        names = _names_of(loop, inside | _read(_tests(loop)), after)
+        if names is not None:
+            self.found[position(loop)] = names
+        return head | _read([loop.iter] if isinstance(loop, ast.For) else [])
+
+
+def _tests(loop: Loop) -> list[ast.AST]:
+    return [loop.test] if isinstance(loop, ast.While) else []
+
+
+def _names_of(loop: Loop, read_in_it: Names, after: Names) -> LoopNames | None:
+    """None for a loop that is no program's loop."""
+    if loop.orelse or any(_leaves(stmt) for stmt in loop.body):
+        return None
+    bound = frozenset(name.id for name in _bound(loop.body))
+    if isinstance(loop, ast.For):
+        call = loop.iter
+        plain = (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and call.func.id == "range"
+            and not call.keywords
+            and not any(isinstance(a, ast.Starred) for a in call.args)
+        )
+        target = loop.target.id if isinstance(loop.target, ast.Name) else None
+        if not plain or target is None or target in bound | after:
+            return None
+    elif any(isinstance(n, (ast.NamedExpr, ast.Await)) for n in ast.walk(loop.test)):
+        return None
+    carried = bound & read_in_it
+    adding = {
+        n.target for s in loop.body for n in ast.walk(s) if isinstance(n, ast.AugAssign)
+    }  # places of names
+    augmented = bound - {name.id for name in _bound(loop.body) if name not in adding}
+    return LoopNames(tuple(sorted(carried)), tuple(sorted(bound & after - carried)), augmented)
+
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_NO_STEP = (
+    ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.Try, ast.Delete, ast.Global, ast.Nonlocal,
+    ast.Import, ast.ImportFrom, ast.NamedExpr, ast.Match, ast.FunctionDef, ast.ClassDef,
+    ast.AsyncFor, ast.AsyncWith, ast.AsyncFunctionDef, ast.Raise,
+)  # fmt: skip
+
+
+def _leaves(stmt: ast.AST) -> bool:
+    """Whether a statement of a loop's body may leave the step, or does what a body can't hold."""
+    if isinstance(stmt, (*_NO_STEP, ast.Break, ast.Continue)):
+        return True
+    inner: Iterable[ast.AST] = ast.iter_child_nodes(stmt)
+    if isinstance(stmt, (ast.For, ast.While)):  # a break inside is its own
+        return any(isinstance(n, _NO_STEP) for s in stmt.body for n in ast.walk(s)) or any(
+            map(_leaves, stmt.orelse)
+        )
+    return any(map(_leaves, inner))
+
+
+def _bound(stmts: Sequence[ast.stmt]) -> Iterator[ast.Name]:
+    """Where statements bind names of the function."""
+    waiting: list[ast.AST] = [*stmts]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node
+        if isinstance(node, ast.comprehension):
+            waiting += [node.iter, *node.ifs]
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def _plain_targets(targets: Sequence[ast.expr]) -> Iterator[str]:
+    """Names that an assignment surely overwrites."""
+    for target in targets:
+        if isinstance(target, ast.Name):
+            yield target.id
+        elif isinstance(target, (ast.Tuple, ast.List)):
+            yield from _plain_targets(target.elts)
+        elif isinstance(target, ast.Starred):
+            yield from _plain_targets([target.value])
+
+
+def _read(nodes: Iterable[ast.AST]) -> Names:
+    """Names that are loaded anywhere in these."""
+    return frozenset(
+        n.id
+        for node in nodes
+        for n in ast.walk(node)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+    )

@@ -1,0 +1,461 @@
+"""Loops that a program repeats: one step is written down, for any number of steps.
+
+While the step runs, every array of the trace stands for itself at the start of any step, and so do
+the names that a step hands to the next.  What the step leaves behind is compared with that: arrays
+that it wrote to and names that it bound are carried, all else stays as it is.
+
+A loop that no graph can hold raises `LoopRefusedError`; the function is then captured again with
+this loop run in Python, step by step.
+"""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CaptureError, user_line
+from ..graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
+from ..ops import Kind, views
+from ..ops import elementwise as ew
+from ..ops.control import LOOP, LOOP_RESULT
+from ..ops.indexing import INDEX_ADD, INDEX_PUT
+from ..spec import PYTHON_SCALARS, Spec, spec_of
+from ..symbolic import SMALLEST, Dim, LoopIndexError, add, floordiv, mul, sub
+from ..symbolic_int import SymbolicInt, to_dim, user_int
+from .refusal import LoopRefusedError
+from .tracer import TRACERS, ScalarTracer, Storage, Tracer
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+UNROLLED = 8  # steps that are written down one by one: kernels may then span some of them
+
+
+@dataclass(eq=False)
+class LoopPolicy:
+    """What one capture after another learns about a function's loops.
+
+    refused: those that are run step by step.  promoted: what a name is from the first step on, by
+    loop and name.  of_numbers: whether there is one that computes a number at a time.
+    """
+
+    allowed: bool = True
+    of_numbers: bool = False
+    refused: dict[str, str] = field(default_factory=dict)
+    promoted: dict[tuple[str, str], Spec] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class _Carried:
+    """A name: its value before the loop and what stands for it in a step."""
+
+    name: str
+    before: Node | None  # None for a value that no step changes
+    inside: Node | None
+    value: Any
+    storage: Storage | None = None
+    source: Storage | None = None  # of the value before the loop
+
+
+class LoopStatement:
+    """One run of a loop of the user's function.
+
+    traced: whether a step is being written down, instead of all of them run.
+    """
+
+    def __init__(
+        self, trace: Trace, key: str, carried: Sequence[str], last: Sequence[str],
+        augmented: Sequence[str],
+    ) -> None:  # fmt: skip
+        self.trace, self.key = trace, key
+        self.names, self.last, self.augmented = tuple(carried), tuple(last), frozenset(augmented)
+        self.traced = False
+        file, line, _ = key.rsplit(":", 2)
+        self.where = f"{Path(file).name}:{line}"
+        self.index = ""  # of a loop of known length
+        self.count: Dim = 0
+        self.carried: list[_Carried] = []
+        self.test: Graph | None = None
+        self.found: tuple[Any, ...] = ()
+        self.aliases: set[str] = set()  # names that may be bound to an array from before the loop
+
+    def refuse(self, reason: str) -> None:
+        raise LoopRefusedError(self.key, reason)
+
+    # for
+
+    def over(self, function: Any, *args: Any) -> Iterator[Any]:
+        """The values of the loop's variable: all of them, or one that stands for any."""
+        bounds = None if function is not builtins.range else _bounds(args)
+        if bounds is None or not self._may_be_traced() or not self._is_long(bounds):
+            values = range(*args) if function is builtins.range else function(*args)
+            yield from values
+            return
+        start, step, self.count = bounds[0], bounds[2], _count(*bounds)
+        self._begin()
+        index = self.trace.env.index(self.count)
+        self.index = str(index)
+        yield user_int(add(start, mul(step, sub(index, SMALLEST))), self.trace.env)
+
+    def _is_long(self, bounds: tuple[Dim, Dim, int]) -> bool:
+        env = self.trace.env
+        if any(env.has_index(d) for d in bounds[:2]):
+            return False
+        count = _count(*bounds)
+        if env.hint(count) <= UNROLLED:
+            return False
+        return isinstance(count, int) or env.at_least(count, UNROLLED + 1)
+
+    def _may_be_traced(self) -> bool:
+        policy = self.trace.policy
+        return policy.allowed and self.key not in policy.refused
+
+    # while
+
+    def goes_on(self) -> bool:
+        """Whether to look at the condition (again)."""
+        return not self.traced
+
+    def asked(self, condition: Any) -> bool:
+        """The condition before the first step, which tells whether the program decides it."""
+        trace = self.trace
+        traced = type(condition) in TRACERS and not condition.ndim and self._may_be_traced()
+        if traced and trace.settled(condition.node) is None:
+            self._begin()
+            return True
+        return bool(condition)
+
+    def tested(self, condition: Any) -> bool:
+        """The condition on what a step starts from."""
+        if type(condition) not in TRACERS or condition.ndim:
+            self.refuse(
+                f"the condition of a loop is no traced value in a later step ({self.where})"
+            )
+        if condition.dtype != np.bool_:
+            condition = ew.NOT_EQUAL(condition, 0)
+        output = condition.node
+        self.test = self._graph("test", self.trace.nodes, [output], [])
+        self.trace.nodes = []
+        self.trace.renew()
+        return True
+
+    # a step
+
+    def _begin(self) -> None:
+        trace = self.trace
+        self.traced = True
+        self.number, trace.next_loop = trace.next_loop, trace.next_loop + 1
+        trace.loops.append(self)
+        self.outer, trace.nodes = trace.nodes, []
+        self.written = trace.writes.checkpoint()
+        self.stood: dict[Storage, tuple[Node, Node]] = {}
+        self.inputs: list[Node] = []
+        for storage in trace.known_storages:
+            self.adopt(storage)
+
+    def adopt(self, storage: Storage) -> None:
+        """Let an array from outside stand for itself at the start of any step."""
+        before = storage.node
+        inside = self._placeholder(before.spec)
+        self.trace.values.stand_in(inside, before)
+        self.stood[storage] = before, inside
+        storage.assign(inside)
+
+    def _placeholder(self, spec: Spec) -> Node:
+        node = Node(INPUT, (), {"name": f"x{len(self.inputs)}"}, spec)
+        self.inputs.append(node)
+        return node
+
+    def enter(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What the names are in a step, from what they are before the first one."""
+        self.carried = [self._entered(n, v) for n, v in zip(self.names, values, strict=True)]
+        return tuple(c.value for c in self.carried)
+
+    def _entered(self, name: str, value: Any) -> _Carried:
+        trace = self.trace
+        if type(value) in TRACERS:
+            storage = value.storage
+            if name in self.augmented and type(value) is Tracer and storage.mutable:
+                return _Carried(name, None, None, value)  # changes in place, as its array does
+            before = self._outside(value)
+        elif type(value) in PYTHON_SCALARS or isinstance(value, np.generic):
+            before = constant(value, spec_of(value), self.where)
+            self.outer.append(before)
+        elif isinstance(value, SymbolicInt):
+            spec = Spec((), np.dtype(np.int64), weak=True)
+            before = Node(SIZE, (), {"dim": value.dim}, spec, self.where)
+            self.outer.append(before)
+        else:
+            return _Carried(name, None, None, value)
+        spec = trace.policy.promoted.get((self.key, name), before.spec)
+        if spec != before.spec:
+            number = Spec((), spec.dtype, spec.weak)
+            before = Node(ew.CAST, (before,), {"dtype": spec.dtype}, number, self.where)
+            self.outer.append(before)
+        if spec.shape != before.spec.shape:
+            before = Node(views.FULL, (before,), {"shape": spec.shape}, spec, self.where)
+            self.outer.append(before)
+        inside = self._placeholder(spec)
+        trace.values.stand_in(inside, before)
+        tracer = trace.tracer(inside)
+        if type(value) in TRACERS:
+            tracer.storage.mutable = value.storage.mutable and tracer.storage.mutable
+        source = value.storage if type(value) in TRACERS else None
+        return _Carried(name, before, inside, tracer, tracer.storage, source)
+
+    def _outside(self, value: Tracer) -> Node:
+        """The value before the loop, written down there."""
+        trace, inside = self.trace, self.trace.nodes
+        known = self.stood.get(value.storage)
+        start = known[0] if known is not None else value.storage.node
+        trace.nodes = self.outer
+        node = trace.viewed(start, value.chain)
+        trace.nodes = inside
+        return node
+
+    def leave(self, values: tuple[Any, ...]) -> None:
+        """The end of a step, with what the names are then."""
+        trace = self.trace
+        if trace.loops[-1] is not self:
+            raise AssertionError("loops end in another order than they began")
+        changed = [s for s, (_, inside) in self.stood.items() if s.node is not inside]
+        self._check_apart(values, changed)
+        outputs = self._outputs(values[: len(self.names)], changed)
+        last = [self._last(v) for v in values[len(self.names) :]]
+        writes = [(self.stood[s][1], self._written(s)) for s in changed]
+        body = self._graph(
+            "body", trace.nodes, [*(o for _, o in outputs), *last], writes, [c for c, _ in outputs]
+        )
+        self._finish(body, changed, [c for c, _ in outputs], values)
+
+    def _check_apart(self, values: Sequence[Any], changed: Sequence[Storage]) -> None:
+        """Each name that a step binds has an array of its own at the end."""
+        seen: list[Storage] = []
+        unbound = [c.value for c in self.carried if c.before is None]
+        for name, value in zip((*self.names, *self.last), values, strict=True):
+            if type(value) not in TRACERS or any(value is v for v in unbound):
+                continue
+            if value.storage in changed or value.storage in seen:
+                self.refuse(f"{name!r} shares an array with another name")
+            if value.storage in self.stood and value.storage.mutable and value.ndim:
+                self.refuse(f"{name!r} is bound to an array from before the loop")
+            seen.append(value.storage)
+
+    def _outputs(
+        self, values: Sequence[Any], changed: Sequence[Storage]
+    ) -> list[tuple[_Carried, Node]]:
+        outputs = []
+        for carried, value in zip(self.carried, values, strict=True):
+            if carried.before is None:
+                if value is not carried.value:
+                    self.refuse(f"{carried.name!r} becomes another object in a step")
+                continue
+            if carried.source in changed:
+                self.refuse(f"an array that {carried.name!r} is bound to at first is written")
+            if carried.storage is not None and carried.storage.node is not carried.inside:
+                self.refuse(f"an array that {carried.name!r} was bound to is written in place")
+            if type(value) in TRACERS:
+                handed_on = any(value.storage is c.storage for c in self.carried)
+                handed_on = handed_on or bool(value.storage.of_loop)
+                if value.ndim and (handed_on or not self.count):
+                    self.aliases.add(carried.name)
+            outputs.append((carried, self._fitting(carried, value)))
+        return outputs
+
+    def _fitting(self, carried: _Carried, value: Any) -> Node:
+        """A name's value at the end of a step, which must be what it is at the start of one."""
+        assert carried.inside is not None and carried.before is not None
+        if type(value) not in (*TRACERS, SymbolicInt, *PYTHON_SCALARS) and not isinstance(
+            value, np.generic
+        ):
+            self.refuse(f"{carried.name!r} becomes a value of type {type(value).__name__}")
+        node = self.trace.node_of(value, self.where)
+        wanted, env = carried.inside.spec, self.trace.env
+        alike = node.spec.ndim == wanted.ndim and all(map(env.same, node.spec.shape, wanted.shape))
+        if alike and (node.spec.dtype, node.spec.weak) == (wanted.dtype, wanted.weak):
+            return node
+        key = self.key, carried.name
+        number = wanted.weak and carried.before.op is CONSTANT
+        widens = np.can_cast(wanted.dtype, node.spec.dtype, "safe") or wanted.dtype.kind == "i"
+        surely = self.count != 0 or (not node.spec.ndim and wanted.dtype == node.spec.dtype)
+        if number and widens and surely and key not in self.trace.policy.promoted:
+            self.trace.policy.promoted[key] = node.spec
+            raise LoopRefusedError("", f"{carried.name!r} is {node.spec} from the start")
+        return self._refused_node(
+            f"{carried.name!r} is {wanted} before a step and {node.spec} after"
+        )
+
+    def _refused_node(self, reason: str) -> Node:
+        raise LoopRefusedError(self.key, reason)
+
+    def _last(self, value: Any) -> Node:
+        if not self.count:
+            self.refuse("a name is bound in it that is read after it")
+        own = type(value) in TRACERS and value.storage not in self.stood
+        if (
+            not own
+            or value.storage.of_loop
+            or any(value.storage is c.storage for c in self.carried)
+        ):
+            self.refuse("a name is bound in it, to no array of its own, that is read after it")
+        return self.trace.node_of(value, self.where)
+
+    def _written(self, storage: Storage) -> Node:
+        """The new value of an array that a step wrote to, as a write to the old one."""
+        inside = self.stood[storage][1]
+        start = storage.node
+        while start.op in (views.UPDATE, INDEX_PUT, INDEX_ADD):
+            start = start.inputs[0]
+        if start is inside:
+            return storage.node
+        whole = {"slices": views.whole_slices(inside.spec.shape)}
+        node = Node(views.UPDATE, (inside, storage.node), whole, inside.spec, storage.node.where)
+        return self.trace.add(node)
+
+    def _graph(
+        self,
+        name: str,
+        nodes: list[Node],
+        outputs: list[Node],
+        writes: list[tuple[Node, Node]],
+        carried: Sequence[_Carried] = (),
+    ) -> Graph:
+        for node in nodes:
+            if any(self.trace.env.has_index(d) for d in node.spec.shape):
+                self.refuse("an array has another size at each step")
+        if name == "body" and not any(map(_is_of_arrays, nodes)):
+            self.trace.policy.of_numbers = True
+            self.refuse("a step computes single numbers")
+        label = f"{name}{self.number}"
+        return Graph(label, tuple(self.inputs), tuple(nodes), tuple(outputs), (), tuple(writes))
+
+    def _finish(
+        self, body: Graph, changed: Sequence[Storage], names: Sequence[_Carried],
+        values: tuple[Any, ...],
+    ) -> None:  # fmt: skip
+        """Back to what is around the loop, with a node for it and its results."""
+        trace = self.trace
+        trace.loops.pop()
+        trace.nodes = self.outer
+        trace.writes.forget(self.written)
+        for storage, (before, _) in self.stood.items():
+            storage.assign(before)
+        trace.renew()
+        given_as = {inside: node for node, inside in self.stood.values()}
+        given_as |= {c.inside: c.before for c in names if c.inside and c.before}
+        first = [*(self.stood[s][1] for s in changed), *(c.inside for c in names if c.inside)]
+        read: set[Node] = set()
+        for graph in [body] if self.test is None else [self.test, body]:
+            read.update(graph.needed, *(node.inputs for node in graph.nodes))
+        rest = [i for i in self.inputs if i in read and i not in first]
+        inputs = (*first, *rest)
+        body = Graph(body.name, inputs, body.nodes, body.outputs, (), body.writes)
+        attrs: dict[str, Any] = {
+            "index": self.index, "count": self.count, "last": len(self.last), "body": body
+        }  # fmt: skip
+        if self.test is not None:
+            attrs["test"] = Graph(self.test.name, inputs, self.test.nodes, self.test.outputs)
+        given = tuple(given_as[i] for i in inputs)
+        token = trace.add(Node(LOOP, given, attrs, Spec((), np.dtype(bool)), self.where))
+        specs = [i.spec for i in first] + [o.spec for o in body.outputs[len(names) :]]
+        results = [self._result(token, k, spec) for k, spec in enumerate(specs)]
+        for storage, result in zip(changed, results, strict=False):
+            trace.writes.replace(storage, result)
+        rest_of = iter(results[len(changed) :])
+        found: list[Any] = []
+        for c in self.carried:
+            if c.before is None:
+                found.append(c.value)
+                continue
+            tracer = self._named(next(rest_of), c.storage)
+            found.append(tracer)
+            if c.name in self.aliases:
+                tracer.storage.of_loop = self.key
+                if c.source is not None:
+                    c.source.of_loop = self.key
+        last = values[len(self.names) :]
+        found += [self._named(r, v.storage) for r, v in zip(rest_of, last, strict=True)]
+        self.found = tuple(found)
+
+    def _result(self, token: Node, position: int, spec: Spec) -> Node:
+        attrs = {"position": position, "shape": spec.shape, "dtype": spec.dtype, "weak": spec.weak}
+        return self.trace.add(Node(LOOP_RESULT, (token,), attrs, spec, self.where))
+
+    def _named(self, node: Node, like: Storage | None) -> Tracer:
+        tracer = self.trace.tracer(node)
+        if like is not None:
+            tracer.storage.mutable = like.mutable and tracer.storage.mutable
+        return tracer
+
+    def results(self) -> tuple[Any, ...]:
+        """What the names are after the loop."""
+        return self.found
+
+
+def _is_of_arrays(node: Node) -> bool:
+    """Whether an operation is worth a kernel or a call."""
+    if node.kind in (Kind.VIEW, Kind.SOURCE):
+        return False
+    if node.op is LOOP:
+        return True
+    write = node.op in (views.UPDATE, INDEX_PUT, INDEX_ADD)
+    seen = node.inputs[1:] if write else (node, *node.inputs)
+    return any(d != 1 for n in seen for d in n.spec.shape)
+
+
+def _bounds(args: Sequence[Any]) -> tuple[Dim, Dim, int] | None:
+    """start, stop and step of a range."""
+    if not all(type(a) is int or isinstance(a, SymbolicInt) for a in args):
+        return None
+    start, stop, step = (0, *args, 1) if len(args) == 1 else (*args, 1)[:3]
+    if type(step) is not int or step == 0 or len(args) > 3 or not args:
+        return None
+    return to_dim(start), to_dim(stop), step
+
+
+def _count(start: Dim, stop: Dim, step: int) -> Dim:
+    """How many numbers a range has, if it is not empty."""
+    if step > 0:
+        return floordiv(add(sub(stop, start), step - 1), step)
+    return floordiv(add(sub(start, stop), -step - 1), -step)
+
+
+Conditions = Callable[[], Any]
+
+
+def both(first: Any, then: Conditions) -> Any:
+    """`first and then()`, asked for its truth."""
+    if type(first) not in TRACERS or _settled(first) is not None:
+        return first and then()
+    return ew.LOGICAL_AND(_truth(first), _truth(then()))
+
+
+def either(first: Any, then: Conditions) -> Any:
+    """`first or then()`, asked for its truth."""
+    if type(first) not in TRACERS or _settled(first) is not None:
+        return first or then()
+    return ew.LOGICAL_OR(_truth(first), _truth(then()))
+
+
+def negated(value: Any) -> Any:
+    if type(value) not in TRACERS or _settled(value) is not None:
+        return not value
+    return ew.LOGICAL_NOT(_truth(value))
+
+
+def _settled(value: Any) -> Any:
+    return None if value.ndim else value.trace.settled(value.node)
+
+
+def _truth(value: Any) -> Any:
+    if type(value) in (Tracer, ScalarTracer) and value.ndim:
+        raise CaptureError(f"the truth of an array is asked ({user_line()})")
+    return value
+
+
+__all__ = ["LoopIndexError", "LoopPolicy", "LoopRefusedError", "LoopStatement"]

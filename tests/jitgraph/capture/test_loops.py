@@ -1,0 +1,266 @@
+"""Loops of a function as loops of its program: one step is captured, however many there are."""
+
+import signal
+import threading
+
+import numpy as np
+import pytest
+
+import jitgraph
+from jitgraph.graph import everywhere, parse
+
+
+def diffuse(u, n, dt):
+    for _ in range(n):
+        u = u + dt * (np.roll(u, 1) - 2 * u + np.roll(u, -1))
+    return u
+
+
+def in_turn(u, n):
+    v = np.zeros_like(u)
+    for _ in range(n):
+        v[1:-1] = 0.5 * (u[:-2] + u[2:])
+        u[1:-1] = 0.5 * (v[:-2] + v[2:])
+    return u.sum()
+
+
+def newton(x, tolerance):
+    steps, error = 0, 1.0
+    while error > tolerance and steps < 1000:
+        new = 0.5 * (x + 2.0 / x)
+        error = np.abs(new - x).max()
+        x = new
+        steps += 1
+    return x, steps
+
+
+def total_of_rows(x, n):
+    total = 0
+    for i in range(n - 1, -1, -1):
+        total = total + x[:3] * i
+    return total
+
+
+def levels(x, n):
+    out = np.zeros((n, x.size))
+    for i in range(1, n):
+        out[i] = out[i - 1] * 0.5 + x * i
+    return out
+
+
+def last_of_each(x, n):
+    for i in range(n):
+        y = x + i
+        x = x * 0.5
+    return x, y
+
+
+def nested(x, n):
+    for i in range(n):
+        for _ in range(20):
+            x = x * 0.99 + i
+        x[0] = 1.0
+    return x
+
+
+def fibonacci_of_arrays(x, n):
+    a, b = x, x + 1
+    for _ in range(n):
+        a, b = b, (a + b) % 100
+    return a
+
+
+def with_a_helper(x, n):
+    def step(v):
+        return np.tanh(v) + 0.1
+
+    for _ in range(n):
+        x = step(x)
+    return x
+
+
+def until_not(x, n):
+    k = 0
+    while not (x.max() < 0.1 or 0 <= k > n):
+        x = x * 0.7
+        k += 1
+    return x, k
+
+
+LOOPS = {
+    diffuse: (0.1,), in_turn: (), newton: None, total_of_rows: (), levels: (), last_of_each: (),
+    nested: (), fibonacci_of_arrays: (), with_a_helper: (), until_not: (),
+}  # fmt: skip
+
+
+def arguments(function, n: int) -> list:
+    u = np.random.default_rng(0).random(50) + 0.5
+    return [u, 1e-9] if function is newton else [u, n, *LOOPS[function]]
+
+
+def loops_of(graph) -> int:
+    return sum(node.op.name == "loop" for node in everywhere(graph.nodes))
+
+
+def check(compiled, function, args) -> None:
+    mine, numpys = ([np.copy(a) if isinstance(a, np.ndarray) else a for a in args] for _ in "ab")
+    got, want = compiled(*mine), function(*numpys)
+    many = isinstance(want, tuple)
+    for g, w in zip(got if many else [got], want if many else [want], strict=True):
+        assert type(g) is type(w)
+        np.testing.assert_allclose(g, w, rtol=1e-12)
+    for a, b in zip(mine, numpys, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+
+
+@pytest.mark.parametrize("function", LOOPS, ids=lambda f: f.__name__)
+def test_one_program_for_any_number_of_steps(function) -> None:
+    compiled = jitgraph.compile(function, strict=True)
+    for n in (12, 30, 12, 19):
+        check(compiled, function, arguments(function, n))
+    assert compiled.cache_info().captures == 1
+    graph = compiled.graph(*arguments(function, 12))
+    assert loops_of(graph) == (2 if function is nested else 1)
+    assert str(parse(str(graph))) == str(graph)
+    calls = compiled.explain(*arguments(function, 12)).details["calls"]
+    assert calls.startswith("in machine code")
+
+
+def test_a_loop_is_a_loop_in_the_generated_python() -> None:
+    x = np.ones(40)
+    source = jitgraph.compile(diffuse).source(x, 20, 0.1)
+    assert "for u" in source and "in range(2, " in source
+    assert "while True:" in jitgraph.compile(newton).source(x, 1e-9)
+
+
+def test_explain_shows_the_steps_of_a_loop() -> None:
+    x, compiled = np.ones(40), jitgraph.compile(newton)
+    (loop,) = [s for s in compiled.explain(x, 1e-9).details["steps"] if s["kind"] == "loop"]
+    assert loop["name"] == "while" and {s["kind"] for s in loop["steps"]} == {"kernel"}
+    text = compiled.profile(x, 1e-9)
+    (loop,) = [s for s in text.details["steps"] if s["kind"] == "loop"]
+    assert loop["steps"][0]["runs"] == newton(x, 1e-9)[1] + 1
+    assert "    kernel " in text and "<td>loop</td>" in text._repr_html_()
+
+
+def few(x):
+    for k in range(3):
+        x = x * k + 1
+    return x
+
+
+def of_other_sizes(x):
+    for k in range(1, 20):
+        x = x + x[:k].sum()
+    return x
+
+
+def of_a_list(x):
+    found = []
+    for k in range(12):
+        found.append(x * k)
+    return sum(found)
+
+
+def of_an_attribute(x):
+    class State:
+        pass
+
+    state = State()
+    state.x = x
+    for k in range(12):
+        state.x = state.x + k
+    return state.x
+
+
+def that_decides(x):
+    for k in range(12):
+        if k % 3 == 0:
+            x = x + k
+    return x
+
+
+def of_a_name_for_another_array(x):
+    y = x * 2
+    for _ in range(13):
+        x += 1
+        x, y = y, x
+    return x, y
+
+
+def that_widens(x):
+    x = x.astype(np.float32)
+    for _ in range(12):
+        x = x * np.float64(0.5)
+    return x
+
+
+WRITTEN_OUT = [
+    few, of_other_sizes, of_a_list, of_an_attribute, that_decides, of_a_name_for_another_array,
+    that_widens,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", WRITTEN_OUT, ids=lambda f: f.__name__)
+def test_loops_that_no_single_step_stands_for_are_written_out(function) -> None:
+    x = np.random.default_rng(0).random(30)
+    compiled = jitgraph.compile(function, strict=True)
+    for _ in range(2):
+        check(compiled, function, [x])
+    assert loops_of(compiled.graph(x)) == 0
+
+
+def test_an_index_outside_raises_as_in_numpy() -> None:
+    def beyond(x, n):
+        out = np.zeros(10)
+        for i in range(n):
+            out = out + x[i]
+        return out
+
+    compiled = jitgraph.compile(beyond)
+    x = np.ones((12, 10))
+    check(compiled, beyond, [x, 12])
+    with pytest.raises(IndexError):
+        compiled(x, 13)
+
+
+def test_errors_in_a_step_are_numpys() -> None:
+    def misfit(x, y):
+        for _ in range(20):
+            x = x + y
+        return x
+
+    with pytest.raises(ValueError, match="broadcast"):
+        jitgraph.compile(misfit)(np.ones(3), np.ones(4))
+
+
+def test_gradients_go_through_written_out_loops() -> None:
+    compiled = jitgraph.compile(diffuse)
+    x = jitgraph.tensor(np.linspace(0, 1, 8), requires_grad=True)
+    compiled(x, 10, 0.1).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.ones(8))
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs timers that interrupt")
+def test_a_long_loop_can_be_interrupted() -> None:
+    def endless(x):
+        while x.max() > 0:
+            x = x * 0.5 + 1
+        return x
+
+    assert threading.current_thread() is threading.main_thread()
+    compiled = jitgraph.compile(endless, strict=True)
+    compiled(-np.ones(4))
+    compiled(-np.ones(4))
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt):
+            compiled(np.ones(4))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
