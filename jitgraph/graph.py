@@ -218,7 +218,10 @@ class SizeSources:
         if not self._node or node.op is HOST_RESULT:
             return []
         names = {
-            name for value in (node.spec.shape, *node.attrs.values()) for name in _named(value)
+            name
+            for inner in everywhere([node])
+            for value in (inner.spec.shape, *inner.attrs.values())
+            for name in _named(value)
         }
         return self.bringing(names)
 

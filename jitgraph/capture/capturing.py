@@ -12,7 +12,7 @@ from ..errors import CaptureError
 from ..graph import Graph, Node, everywhere
 from ..ops.host import HOST_RESULT
 from ..spec import Spec, dims
-from ..symbolic import ShapeEnv, Size
+from ..symbolic import LoopIndexError, ShapeEnv, Size
 from .host import HostCall
 from .loops import LoopPolicy, LoopRefusedError
 from .surroundings import Fixture, Lifted
@@ -91,6 +91,9 @@ def capture(
     except Exception as error:
         if trace.loops:
             raise LoopRefusedError(trace.loops[-1].key, str(error)) from error
+        if isinstance(error, LoopIndexError):  # kept by an object, for after the loop
+            trace.policy.allowed = False
+            raise LoopRefusedError("", str(error)) from error
         raise
     finally:
         interpreter.tracing.trace = outer
