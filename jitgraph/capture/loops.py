@@ -11,6 +11,7 @@ this loop run in Python, step by step.
 from __future__ import annotations
 
 import builtins
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ import numpy as np
 
 from ..errors import CaptureError, user_line
 from ..graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
-from ..ops import Kind, views
+from ..ops import Kind, scalars, views
 from ..ops import elementwise as ew
 from ..ops.control import LOOP, LOOP_RESULT
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
@@ -29,10 +30,12 @@ from ..symbolic import SMALLEST, Dim, LoopIndexError, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
 from .refusal import LoopRefusedError
 from .tracer import TRACERS, ScalarTracer, Storage, Tracer
+from .watched import UnwatchableError, Watched
 
 if TYPE_CHECKING:
     from .trace import Trace
 
+LARGEST = 1 << 31  # of integers that are counted with
 UNROLLED = 8  # steps that are written down one by one: kernels may then span some of them
 
 
@@ -173,6 +176,10 @@ class LoopStatement:
 
     def enter(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """What the names are in a step, from what they are before the first one."""
+        try:
+            self.watched = Watched(sys._getframe(1).f_locals)
+        except UnwatchableError as error:
+            self.refuse(str(error))
         self.carried = [self._entered(n, v) for n, v in zip(self.names, values, strict=True)]
         return tuple(c.value for c in self.carried)
 
@@ -224,7 +231,10 @@ class LoopStatement:
         if trace.loops[-1] is not self:
             raise AssertionError("loops end in another order than they began")
         changed = [s for s, (_, inside) in self.stood.items() if s.node is not inside]
+        if kind := self.watched.changed():
+            self.refuse(f"a {kind} is changed in it")
         self._check_apart(values, changed)
+        self._check_integers()
         outputs = self._outputs(values[: len(self.names)], changed)
         last = [self._last(v) for v in values[len(self.names) :]]
         writes = [(self.stood[s][1], self._written(s)) for s in changed]
@@ -245,6 +255,16 @@ class LoopStatement:
             if value.storage in self.stood and value.storage.mutable and value.ndim:
                 self.refuse(f"{name!r} is bound to an array from before the loop")
             seen.append(value.storage)
+
+    def _check_integers(self) -> None:
+        """An integer of the program's that meets small ones may not fit."""
+        for node in self.trace.nodes:
+            own = [i for i in node.inputs if i.spec.weak and i.op not in (CONSTANT, SIZE)]
+            if not any(i.spec.dtype.kind == "i" for i in own):
+                continue
+            others = [i.spec.dtype for i in node.inputs if not i.spec.weak]
+            if any(d.kind == "u" or (d.kind == "i" and d.itemsize < 8) for d in others):
+                self.refuse("an integer that changes meets an array of small ones")
 
     def _outputs(
         self, values: Sequence[Any], changed: Sequence[Storage]
@@ -278,9 +298,14 @@ class LoopStatement:
         wanted, env = carried.inside.spec, self.trace.env
         alike = node.spec.ndim == wanted.ndim and all(map(env.same, node.spec.shape, wanted.shape))
         if alike and (node.spec.dtype, node.spec.weak) == (wanted.dtype, wanted.weak):
+            if wanted.weak and wanted.dtype.kind == "i" and not _counts(node, carried):
+                self.refuse(f"{carried.name!r} is an integer that may grow beyond 64 bits")
             return node
         key = self.key, carried.name
         number = wanted.weak and carried.before.op is CONSTANT
+        if number and node.spec.dtype.kind in "iu":
+            bounds = np.iinfo(node.spec.dtype)
+            number = bounds.min <= carried.before.attrs["value"] <= bounds.max
         widens = np.can_cast(wanted.dtype, node.spec.dtype, "safe") or wanted.dtype.kind == "i"
         surely = self.count != 0 or (not node.spec.ndim and wanted.dtype == node.spec.dtype)
         if number and widens and surely and key not in self.trace.policy.promoted:
@@ -395,6 +420,23 @@ class LoopStatement:
     def results(self) -> tuple[Any, ...]:
         """What the names are after the loop."""
         return self.found
+
+
+def _counts(node: Node, carried: _Carried) -> bool:
+    """Whether an integer changes by a constant in a step, from a moderate one on."""
+    before = carried.before
+    if before is not None and before.op is CONSTANT and abs(before.attrs["value"]) > LARGEST:
+        return False
+    while node is not carried.inside:
+        if node.op not in (scalars.ADD, scalars.SUBTRACT):
+            return False
+        a, b = node.inputs
+        if b.op is not CONSTANT and node.op is scalars.ADD:
+            a, b = b, a
+        if b.op is not CONSTANT or abs(b.attrs["value"]) > LARGEST:
+            return False
+        node = a
+    return True
 
 
 def _is_of_arrays(node: Node) -> bool:

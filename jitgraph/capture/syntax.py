@@ -36,7 +36,8 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 
 from ..errors import CaptureError
-from .liveness import LoopNames, loop_names, position
+from .liveness import loop_names, position
+from .loop_syntax import LoopText
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
@@ -282,7 +283,7 @@ class _Rewriter(ast.NodeTransformer):
             self.generic_visit(node)
             return node
         assert isinstance(node.iter, ast.Call)
-        loop = _LoopText(self._loop_variable(), names, node)
+        loop = LoopText(self._loop_variable(), names, node)
         over = [self.visit(n) for n in (node.iter.func, *node.iter.args)]
         body = [loop.enter(), *self._body(node), loop.leave()]
         return [
@@ -296,7 +297,7 @@ class _Rewriter(ast.NodeTransformer):
         if names is None:
             self.generic_visit(node)
             return node
-        loop = _LoopText(self._loop_variable(), names, node)
+        loop = LoopText(self._loop_variable(), names, node)
         asked, tested = (self._condition(_copied(node.test)) for _ in range(2))
         body = [
             loop.unless(loop.call("asked", asked)), loop.enter(),
@@ -312,7 +313,7 @@ class _Rewriter(ast.NodeTransformer):
         self.stores += 1
         return f"__loop{self.stores}__"
 
-    def _started(self, loop: _LoopText) -> ast.stmt:
+    def _started(self, loop: LoopText) -> ast.stmt:
         line, column = position(loop.node)
         names = loop.names
         key = f"{self.filename}:{line}:{column}"
@@ -395,59 +396,6 @@ class _Rewriter(ast.NodeTransformer):
         for part in (call, function, function.value):
             ast.copy_location(part, node)
         return call
-
-
-class _LoopText:
-    """The statements around a loop."""
-
-    def __init__(self, variable: str, names: LoopNames, node: ast.For | ast.While) -> None:
-        self.variable, self.names, self.node = variable, names, node
-
-    def placed(self, node: Any) -> Any:
-        for part in ast.walk(node):
-            if not hasattr(part, "lineno"):
-                ast.copy_location(part, self.node)
-        return node
-
-    def call(self, method: str, *args: ast.expr) -> ast.expr:
-        return ast.Call(self._member(method), list(args), [])
-
-    def _member(self, name: str) -> ast.expr:
-        return ast.Attribute(ast.Name(self.variable, ast.Load()), name, ast.Load())
-
-    def _where_traced(self, stmt: ast.stmt) -> ast.stmt:
-        made: ast.stmt = self.placed(ast.If(self._member("traced"), [stmt], []))
-        return made
-
-    def _set(self, names: tuple[str, ...], value: ast.expr) -> ast.stmt:
-        if not names:
-            return ast.Expr(value)
-        targets: list[ast.expr] = [ast.Name(n, ast.Store()) for n in names]
-        return ast.Assign([ast.Tuple(targets, ast.Store())], value)
-
-    def _values(self, names: tuple[str, ...]) -> ast.expr:
-        return ast.Tuple([ast.Name(n, ast.Load()) for n in names], ast.Load())
-
-    def enter(self) -> ast.stmt:
-        carried = self.names.carried
-        call = self.call("enter", self._values(carried))
-        return self._where_traced(self._set(carried, call))
-
-    def leave(self) -> ast.stmt:
-        names = (*self.names.carried, *self.names.last)
-        return self._where_traced(ast.Expr(self.call("leave", self._values(names))))
-
-    def results(self) -> ast.stmt:
-        names = (*self.names.carried, *self.names.last)
-        return self._where_traced(self._set(names, self.call("results")))
-
-    def unless(self, condition: ast.expr, where: str = "") -> ast.stmt:
-        """`if not condition: break`, maybe only where the loop is traced"""
-        asked: ast.expr = ast.UnaryOp(ast.Not(), condition)
-        if where:
-            asked = ast.BoolOp(ast.And(), [self._member(where), asked])
-        made: ast.stmt = self.placed(ast.If(asked, [ast.Break()], []))
-        return made
 
 
 def _copied(node: Any) -> Any:

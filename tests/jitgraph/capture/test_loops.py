@@ -108,7 +108,10 @@ def check(compiled, function, args) -> None:
     many = isinstance(want, tuple)
     for g, w in zip(got if many else [got], want if many else [want], strict=True):
         assert type(g) is type(w)
-        np.testing.assert_allclose(g, w, rtol=1e-12)
+        if isinstance(w, int):  # of any size
+            assert g == w
+        else:
+            np.testing.assert_allclose(g, w, rtol=1e-12)
     for a, b in zip(mine, numpys, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
@@ -195,7 +198,59 @@ def that_widens(x):
     return x
 
 
+def that_adds_to_a_list(x):
+    found = []
+    for _ in range(12):
+        found += [1]
+        x = x * len(found)
+    return x
+
+
+def that_counts_by_a_helper(x):
+    def count(c):
+        c[0] += 1
+
+    calls = [0]
+    for _ in range(12):
+        count(calls)
+        x = x * 1.5
+    return x * calls[0]
+
+
+class Ticking:
+    ticks = 0
+
+    @property
+    def tick(self):
+        self.ticks += 1
+        return self.ticks
+
+
+def that_reads_a_property(x):
+    clock = Ticking()
+    for _ in range(12):
+        x = x * clock.tick
+    return x
+
+
+def that_uses_up_an_iterator(x):
+    values = iter(range(100))
+    for _ in range(12):
+        x = x + sum(v for v, _ in zip(values, range(3), strict=False))
+    return x
+
+
+def of_integers_without_end(x):
+    a, b = 0, 1
+    for _ in range(119):
+        a, b = b, a + b
+        x = x * 0.5
+    return x, a
+
+
 WRITTEN_OUT = [
+    that_adds_to_a_list, that_counts_by_a_helper, that_reads_a_property, that_uses_up_an_iterator,
+    of_integers_without_end,
     few, of_other_sizes, of_a_list, of_an_attribute, that_decides, of_a_name_for_another_array,
     that_widens,
 ]  # fmt: skip
