@@ -2,7 +2,8 @@
 
 from .capturing import Argument, Captured, capture
 from .host import HostCall
-from .loops import LoopPolicy, LoopRefusedError
+from .loops import LoopPolicy
+from .refusal import LoopRefusedError
 from .runtime import captured_through
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer

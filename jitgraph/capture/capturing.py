@@ -14,7 +14,8 @@ from ..ops.host import HOST_RESULT
 from ..spec import Spec, dims
 from ..symbolic import LoopIndexError, ShapeEnv, Size
 from .host import HostCall
-from .loops import LoopPolicy, LoopRefusedError
+from .loops import LoopPolicy
+from .refusal import LoopRefusedError
 from .surroundings import Fixture, Lifted
 from .trace import Trace
 from .tracer import Tracer

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from ..ops import elementwise as ew
 from ..ops.control import LOOP, LOOP_RESULT
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
 from ..spec import PYTHON_SCALARS, Spec, spec_of
-from ..symbolic import SMALLEST, Dim, LoopIndexError, add, floordiv, mul, sub
+from ..symbolic import SMALLEST, Dim, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
 from .refusal import LoopRefusedError
 from .tracer import TRACERS, ScalarTracer, Storage, Tracer
@@ -87,7 +87,7 @@ class LoopStatement:
         self.found: tuple[Any, ...] = ()
         self.aliases: set[str] = set()  # names that may be bound to an array from before the loop
 
-    def refuse(self, reason: str) -> None:
+    def refuse(self, reason: str) -> NoReturn:
         raise LoopRefusedError(self.key, reason)
 
     # for
@@ -238,9 +238,7 @@ class LoopStatement:
         outputs = self._outputs(values[: len(self.names)], changed)
         last = [self._last(v) for v in values[len(self.names) :]]
         writes = [(self.stood[s][1], self._written(s)) for s in changed]
-        body = self._graph(
-            "body", trace.nodes, [*(o for _, o in outputs), *last], writes, [c for c, _ in outputs]
-        )
+        body = self._graph("body", trace.nodes, [*(o for _, o in outputs), *last], writes)
         self._finish(body, changed, [c for c, _ in outputs], values)
 
     def _check_apart(self, values: Sequence[Any], changed: Sequence[Storage]) -> None:
@@ -311,12 +309,9 @@ class LoopStatement:
         if number and widens and surely and key not in self.trace.policy.promoted:
             self.trace.policy.promoted[key] = node.spec
             raise LoopRefusedError("", f"{carried.name!r} is {node.spec} from the start")
-        return self._refused_node(
-            f"{carried.name!r} is {wanted} before a step and {node.spec} after"
+        raise LoopRefusedError(
+            self.key, f"{carried.name!r} is {wanted} before a step and {node.spec} after"
         )
-
-    def _refused_node(self, reason: str) -> Node:
-        raise LoopRefusedError(self.key, reason)
 
     def _last(self, value: Any) -> Node:
         if not self.count:
@@ -348,7 +343,6 @@ class LoopStatement:
         nodes: list[Node],
         outputs: list[Node],
         writes: list[tuple[Node, Node]],
-        carried: Sequence[_Carried] = (),
     ) -> Graph:
         for node in nodes:
             if any(self.trace.env.has_index(d) for d in node.spec.shape):
@@ -498,6 +492,3 @@ def _truth(value: Any) -> Any:
     if type(value) in (Tracer, ScalarTracer) and value.ndim:
         raise CaptureError(f"the truth of an array is asked ({user_line()})")
     return value
-
-
-__all__ = ["LoopIndexError", "LoopPolicy", "LoopRefusedError", "LoopStatement"]
