@@ -52,7 +52,15 @@ def _compiler() -> str:
 
     functions = store.fingerprint(
         Path(__file__).parent,
-        ("*_math.py", "formulas/*.py", "ir_values.py", "array_view.py", "numba_compile.py"),
+        (
+            "*_math.py",
+            "formulas/*.py",
+            "ir_values.py",
+            "lanes.py",
+            "array_view.py",
+            "kernel_library.py",
+            "numba_compile.py",
+        ),
     )
     return f"numba {version('numba')} numpy {np.__version__} {functions}"
 

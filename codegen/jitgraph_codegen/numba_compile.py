@@ -11,6 +11,7 @@ import numba
 from numba import types
 
 from .array_view import array_view
+from .kernel_library import compiling_kernels
 from .source import Source, register_source
 
 _ABI = types.void(
@@ -44,7 +45,8 @@ def _compiled(source: Source) -> Any:
     }
     filename = f"<jitgraph {source.name}>"
     register_source(filename, source.entry)
-    exec(compile(source.entry, filename, "exec"), namespace)
+    with compiling_kernels():
+        exec(compile(source.entry, filename, "exec"), namespace)
     return namespace["entry"]
 
 

@@ -1,20 +1,22 @@
 """The pool of threads, in machine code: parts of a kernel's range, side by side.
 
-A kernel is sequential over a range `[lo, hi)`.  `run_parts` cuts the range into parts; the caller
-and the workers take one after the other until none is left, so that a thread that comes late, or
-shares its core with another library's thread, takes fewer.  Workers are started by the first launch
-and wait on a futex after a short spin.  While the pool is at work, another caller (a second Python
-thread, a nested call) runs its kernel alone.
+A kernel is sequential over a range `[lo, hi)`.  `run_parts` cuts the range into parts.  The caller
+and each worker have a run of neighbouring parts of their own, the same ones at every launch, as
+these may be in the caches of their core; who is done with them takes those of the others, so that a
+thread that comes late, or shares its core with another library's thread, takes fewer.  Workers are
+started by the first launch and wait on a futex after a short while.  While the pool is at work,
+another caller (a second Python thread, a nested call) runs its kernel alone.
 
 The pool's memory, one field to a cache line where threads compete for it:
 
     generation  launches so far; what idle workers wait on
-    next        the next part to take
+    hired       workers that have begun, which numbers them
     active      workers that look at the job
     open        whether there is a job
     sleepers    workers that wait on the futex
     busy        whether a caller owns the pool
     tickets     workers that may still join
+    runs        how many runs of parts there are; then, for each, how many of its parts are taken
 """
 
 from __future__ import annotations
@@ -31,9 +33,11 @@ from .machine_code import LinkedCode, machine_name, object_code
 PARALLEL_WORK = 1 << 18  # additions; below this, waking a thread costs more than it gains
 _PART_WORK = 1 << 15  # additions that a part has at least
 _PARTS_PER_THREAD = 8
-_SPINS = 200  # looks before a thread sleeps or yields: OpenBLAS wants the cores as well
+_SPINS = 200  # looks before a thread yields: OpenBLAS wants the cores as well
+_YIELDS = 100  # looks more before a worker sleeps: to wake it takes longer than a small kernel
 _LINE = 64
-_BYTES = 8 * _LINE
+_RUNS = 64  # at most
+_BYTES = (8 + _RUNS) * _LINE
 _FUTEX = {"x86_64": 202, "aarch64": 98}  # the number of the system call
 _PAUSE = {
     "x86_64": ("llvm.x86.sse2.pause()", "llvm.x86.sse2.pause()"),
@@ -47,18 +51,18 @@ declare i32 @pthread_create(ptr, ptr, ptr, ptr)
 
 %pool = type {{
   i32, [60 x i8],                      ; generation
-  i64, [56 x i8],                      ; next
+  i64, [56 x i8],                      ; hired
   i32, [60 x i8],                      ; active
   i32, [60 x i8],                      ; open
   i32, [60 x i8],                      ; sleepers
   i32, i32, i64, i64, [40 x i8],       ; busy, tickets, threads, started
-  i64, i64, i64, i64, i64, i64         ; kernel, buffers, sizes, extent, parts, grain
+  i64, i64, i64, i64, i64, i64, i64, i64, ; kernel, buffers, sizes, extent, parts, grain, runs, -
+  [{runs} x [8 x i64]]                 ; taken
 }}
 
-; takes parts until none is left
-define internal void @take_parts(ptr %pool) noinline {{
+; takes parts until none is left, those of one's own run first
+define internal void @take_parts(ptr %pool, i64 %number) noinline {{
 start:
-  %next = getelementptr %pool, ptr %pool, i32 0, i32 2
   %f10 = getelementptr %pool, ptr %pool, i32 0, i32 15
   %f11 = getelementptr %pool, ptr %pool, i32 0, i32 16
   %f12 = getelementptr %pool, ptr %pool, i32 0, i32 17
@@ -72,11 +76,29 @@ start:
   %extent = load i64, ptr %f13
   %parts = load i64, ptr %f14
   %grain = load i64, ptr %f15
+  %f16 = getelementptr %pool, ptr %pool, i32 0, i32 21
+  %runs = load i64, ptr %f16
+  br label %turn
+turn:
+  %turns = phi i64 [ 0, %start ], [ %turns1, %over ]
+  %sum = add i64 %number, %turns
+  %run = urem i64 %sum, %runs
+  %after = add i64 %run, 1
+  %before = mul i64 %run, %parts
+  %first = sdiv i64 %before, %runs
+  %until = mul i64 %after, %parts
+  %last = sdiv i64 %until, %runs
+  %taken = getelementptr %pool, ptr %pool, i32 0, i32 23, i64 %run
   br label %look
 look:
-  %part = atomicrmw add ptr %next, i64 1 seq_cst
-  %more = icmp slt i64 %part, %parts
-  br i1 %more, label %take, label %done
+  %so_far = atomicrmw add ptr %taken, i64 1 seq_cst
+  %part = add i64 %first, %so_far
+  %more = icmp slt i64 %part, %last
+  br i1 %more, label %take, label %over
+over:
+  %turns1 = add i64 %turns, 1
+  %others = icmp slt i64 %turns1, %runs
+  br i1 %others, label %turn, label %done
 take:
   %lo = mul i64 %part, %grain
   %end = add i64 %lo, %grain
@@ -94,19 +116,28 @@ start:
   %open = getelementptr %pool, ptr %pool, i32 0, i32 6
   %sleepers = getelementptr %pool, ptr %pool, i32 0, i32 8
   %tickets = getelementptr %pool, ptr %pool, i32 0, i32 11
+  %hired = getelementptr %pool, ptr %pool, i32 0, i32 2
+  %before = atomicrmw add ptr %hired, i64 1 seq_cst
+  %number = add i64 %before, 1
   br label %idle
 idle:
   %seen = phi i32 [ 0, %start ], [ %seen, %asleep ], [ %now, %leave ]
   br label %spin
 spin:
-  %count = phi i32 [ 0, %idle ], [ %looks, %wait ]
+  %count = phi i32 [ 0, %idle ], [ %looks, %linger ], [ %looks, %give_way ]
   %now = load atomic i32, ptr %pool seq_cst, align 4
   %same = icmp eq i32 %now, %seen
   br i1 %same, label %wait, label %enter
 wait:
-  call void @{pause}
   %looks = add i32 %count, 1
-  %patient = icmp slt i32 %looks, {spins}
+  %early = icmp slt i32 %looks, {spins}
+  br i1 %early, label %linger, label %give_way
+linger:
+  call void @{pause}
+  br label %spin
+give_way:
+  call i32 @sched_yield()
+  %patient = icmp slt i32 %looks, {looks}
   br i1 %patient, label %spin, label %asleep
 asleep:
   atomicrmw add ptr %sleepers, i32 1 seq_cst
@@ -123,7 +154,7 @@ join:
   %wanted = icmp sgt i32 %ticket, 0
   br i1 %wanted, label %help, label %leave
 help:
-  call void @take_parts(ptr %pool)
+  call void @take_parts(ptr %pool, i64 %number)
   br label %leave
 leave:
   atomicrmw sub ptr %active, i32 1 seq_cst
@@ -179,14 +210,24 @@ share:
   %cover = add i64 %extent, %grain
   %cover1 = sub i64 %cover, 1
   %parts = sdiv i64 %cover1, %grain
-  %next = getelementptr %pool, ptr %pool, i32 0, i32 2
   %f10 = getelementptr %pool, ptr %pool, i32 0, i32 15
   %f11 = getelementptr %pool, ptr %pool, i32 0, i32 16
   %f12 = getelementptr %pool, ptr %pool, i32 0, i32 17
   %f13 = getelementptr %pool, ptr %pool, i32 0, i32 18
   %f14 = getelementptr %pool, ptr %pool, i32 0, i32 19
   %f15 = getelementptr %pool, ptr %pool, i32 0, i32 20
-  store i64 0, ptr %next
+  %f16 = getelementptr %pool, ptr %pool, i32 0, i32 21
+  %runs = call i64 @llvm.smin.i64(i64 %threads, i64 {runs})
+  br label %clear
+clear:
+  %cleared = phi i64 [ 0, %share ], [ %cleared1, %clear ]
+  %taken = getelementptr %pool, ptr %pool, i32 0, i32 23, i64 %cleared
+  store i64 0, ptr %taken
+  %cleared1 = add i64 %cleared, 1
+  %unclear = icmp slt i64 %cleared1, %runs
+  br i1 %unclear, label %clear, label %post
+post:
+  store i64 %runs, ptr %f16
   store i64 %kernel, ptr %f10
   store i64 %buffers, ptr %f11
   store i64 %sizes, ptr %f12
@@ -207,7 +248,7 @@ wake:
   call i64 (i64, ...) @syscall(i64 {futex}, ptr %pool, i64 129, i32 %places)
   br label %work_too
 work_too:
-  call void @take_parts(ptr %pool)
+  call void @take_parts(ptr %pool, i64 0)
   store atomic i32 0, ptr %open seq_cst, align 4
   br label %wait
 wait:
@@ -327,6 +368,8 @@ def _text() -> str:
         pause=_PAUSE[machine][1],
         futex=_FUTEX[machine],
         spins=_SPINS,
+        looks=_SPINS + _YIELDS,
+        runs=_RUNS,
         parallel_work=PARALLEL_WORK,
         per_thread=_PARTS_PER_THREAD,
         part_work=_PART_WORK,

@@ -1,6 +1,7 @@
 """Vectorised elementary functions: accuracy against mpmath, special values, vector registers."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import mpmath
@@ -10,7 +11,7 @@ import pytest
 from llvmlite import ir
 
 import jitgraph
-from jitgraph_codegen import loop_math
+from jitgraph_codegen import lanes, loop_math
 from jitgraph_codegen.formulas import (
     error_function,
     exponential,
@@ -21,6 +22,7 @@ from jitgraph_codegen.formulas import (
     trigonometric,
 )
 from jitgraph_codegen.ir_values import DOUBLE, SINGLE, Value
+from jitgraph_codegen.kernel_library import compiling_kernels
 
 # the exact function, and the range of arguments in single and in double precision
 FUNCTIONS = {
@@ -61,6 +63,13 @@ ULP = {"f4": 2.0, "f8": 1.0}
 ANGULAR = ("sin", "cos", "tan")
 
 
+@pytest.fixture(params=["anywhere", "in a kernel"])
+def way(request):
+    """Loops of a user's own Numba functions, and those of kernels, which may use AVX-512."""
+    with compiling_kernels() if request.param == "in a kernel" else nullcontext():
+        yield
+
+
 def vectorised(name: str):
     function = getattr(loop_math, name)
     if name in OF_TWO:
@@ -97,7 +106,7 @@ def arguments(name: str, dtype: str, count: int = 400) -> tuple[np.ndarray, ...]
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_error_in_units_in_the_last_place(name: str, dtype: str) -> None:
+def test_error_in_units_in_the_last_place(name: str, dtype: str, way) -> None:
     given = arguments(name, dtype)
     got = np.empty_like(given[0])
     vectorised(name)(*given, got)
@@ -116,9 +125,9 @@ VALIDATION = Path(np.__file__).parent / "_core" / "tests" / "data"
 
 
 @pytest.mark.parametrize(
-    "path", VALIDATION.glob("umath-validation-set-*.csv"), ids=lambda p: p.stem
+    "path", sorted(VALIDATION.glob("umath-validation-set-*.csv")), ids=lambda p: p.stem
 )
-def test_numpys_validation_sets(path: Path) -> None:
+def test_numpys_validation_sets(path: Path, way) -> None:
     """Hard cases that NumPy collects, subnormal numbers among them."""
     rows = [line.split(",") for line in path.read_text().splitlines() if line.startswith("np.")]
     name = path.stem.rsplit("-", 1)[1]
@@ -135,7 +144,7 @@ def test_numpys_validation_sets(path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("name", [n for n in FUNCTIONS if "_" not in n])
-def test_special_values_are_numpys(name: str, dtype: str) -> None:
+def test_special_values_are_numpys(name: str, dtype: str, way) -> None:
     info = np.finfo(dtype)
     special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, 2.0, -3.0, info.max, -info.max]
     special += [info.tiny, -info.tiny, info.smallest_subnormal, -info.smallest_subnormal]
@@ -211,7 +220,7 @@ def assembly(name: str, real, triple: str, processor: str) -> str:
     options.loop_vectorization = True
     passes = llvm.create_pass_builder(machine, options)
     passes.getModulePassManager().run(parsed, passes)
-    return machine.emit_assembly(parsed)
+    return machine.emit_assembly(lanes.inline(parsed, machine))
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -220,8 +229,10 @@ def test_loops_fill_the_widest_registers(name: str, target: str, monkeypatch) ->
     triple, processor, register = TARGETS[target]
     for module in (pairs, trigonometric):
         monkeypatch.setattr(module, "has_fma", lambda: True)
+    monkeypatch.setattr(lanes, "_has_avx512", lambda: target == "avx512")
     for real in (SINGLE, DOUBLE):
-        lines = assembly(name, real, triple, processor).splitlines()
+        with lanes.in_use():
+            lines = assembly(name, real, triple, processor).splitlines()
         wide = [
             line for line in lines
             if re.search(register, line) and re.search(r"\bv?f?n?m?(mul|add|sub|fma|mla)", line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..ir_values import DOUBLE, Value
-from .exponential import exp_pair, power_of_two, powers_of_two
+from .exponential import exp_pair
 from .pairs import fast_two_sum, quotient_pair, remainder, two_product
 
 
@@ -17,7 +17,7 @@ def erf(x: Value) -> Value:
     a = x.magnitude()
     b = a.clamp(0.0, x.real.erf_limit)
     square, square_low = two_product(b, b)
-    p, p_low, n = exp_pair(-square, -square_low)
+    p, p_low, power = exp_pair(-square, -square_low)
     d = b + 2.0
     inverse = 1.0 / d
     t = inverse - 0.25
@@ -26,7 +26,7 @@ def erf(x: Value) -> Value:
     if x.real is DOUBLE:  # the slope is 2.5 where the error of the inverse matters
         rest = remainder(x.constant(1.0), inverse, d) - inverse * (b - (d - 2.0))
         g_low = g_low + 2.5 * (rest * inverse)
-    scale = power_of_two(n)
+    scale = power.value()
     product, low = p * g, p * g_low + p_low * g
     if x.real is DOUBLE:
         product, product_low = two_product(p, g)
@@ -46,7 +46,7 @@ def erfc(x: Value) -> Value:
     a = x.magnitude()
     b = a.clamp(0.0, x.real.erfc_limit)
     square, square_low = two_product(b, b)
-    p, p_low, n = exp_pair(-square, -square_low)
+    p, p_low, power = exp_pair(-square, -square_low)
     t = (b - 3.0) / (b + 3.0)
     *coefficients, last = x.real.erfcx_wide
     g, g_low = fast_two_sum(x.constant(last), t * t.polynomial(coefficients))
@@ -55,8 +55,7 @@ def erfc(x: Value) -> Value:
     d, d_low = fast_two_sum(2.0 * b, x.constant(1.0))
     d_low = d_low.where(b > 0.5, 0.0)
     quotient, low = quotient_pair(product, product_low, d, d_low)
-    first, second = powers_of_two(n)
-    tail = (quotient + low) * first * second
+    tail = power.times(quotient + low)
     small, small_low = _erf_of_small(a)
     sign = x.bits() & x.real.sign_mask
     small, small_low = ((v.bits() ^ sign).float_from_bits() for v in (small, small_low))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from .. import lanes
 from ..ir_values import DOUBLE, LOG_SERIES, SINGLE, THIRD, Value, pattern
 from .pairs import fast_two_sum, remainder, two_product, two_sum
 
@@ -17,33 +19,66 @@ def nearest(x: Value) -> tuple[Value, Value]:
     return shifted - x.real.shifter, shifted.bits() - pattern(x.real, x.real.shifter)
 
 
-def powers_of_two(n: Value) -> tuple[Value, Value]:
-    """Two numbers of product 2**n, which may itself overflow."""
-    real = n.real
-    biased = n + 2 * real.bias
-    half = biased >> 1
-    first, second = ((i << real.mantissa).float_from_bits() for i in (half, biased - half))
-    return first, second
+@dataclass(frozen=True)
+class Power:
+    """2**n for an integer n, which is kept as a number and as bits."""
+
+    number: Value
+    bits: Value
+
+    def doubled(self, offset: int) -> Power:
+        """2**(n + offset)"""
+        return Power(self.number + float(offset), self.bits + offset)
+
+    def inverse(self) -> Power:
+        return Power(-self.number, 0 - self.bits)
+
+    def times(self, x: Value) -> Value:
+        """x * 2**n, which may overflow and may be subnormal."""
+        if lanes.available():
+            return lanes.scaled(x, self.number)
+        first, second = (_normal(n) for n in self._halves())
+        return x * first * second
+
+    def value(self) -> Value:
+        """2**n where that is a normal number."""
+        one = self.number.constant(1.0)
+        return lanes.scaled(one, self.number) if lanes.available() else _normal(self.bits)
+
+    def value_or_less(self) -> Value:
+        """2**n where that is far below the overflow; a subnormal number or 0 where it is small."""
+        if lanes.available():
+            return self.value()
+        raised = self.bits.real.bias // 2
+        return _normal(self.bits + raised) * 2.0**-raised
+
+    def parted(self) -> tuple[Power, Power]:
+        """Two powers of this product; neither overflows where n is at most twice the bias."""
+        if lanes.available():
+            most = self.number.constant(float(self.number.real.bias))
+            first = most.where(self.number > most, self.number)
+            return Power(first, self.bits), Power(self.number - first, self.bits)
+        first, second = self._halves()
+        return Power(self.number, first), Power(self.number, second)
+
+    def _halves(self) -> tuple[Value, Value]:
+        bias = self.bits.real.bias
+        biased = self.bits + 2 * bias
+        half = biased >> 1
+        return half - bias, (biased - half) - bias
 
 
-def power_of_two(n: Value) -> Value:
-    """2**n where that is a normal number."""
+def _normal(n: Value) -> Value:
     return ((n + n.real.bias) << n.real.mantissa).float_from_bits()
 
 
-def power_of_two_or_less(n: Value) -> Value:
-    """2**n where that is below the overflow by far; a subnormal number or 0 where it is small."""
-    raised = n.real.bias // 2
-    return power_of_two(n + raised) * 2.0**-raised
-
-
-def reduce_exp(x: Value) -> tuple[Value, Value, Value]:
-    """n, r and the error of r in ``x = n * log(2) + r``, for a clamped x."""
+def reduce_exp(x: Value) -> tuple[Power, Value, Value]:
+    """2**n, r and the error of r in ``x = n * log(2) + r``, for a clamped x."""
     high, low = x.real.ln2
     k, n = nearest(x * (1 / math.log(2)))
     part, tail = x - k * high, k * low
     r = part - tail
-    return n, r, (part - r) - tail
+    return Power(k, n), r, (part - r) - tail
 
 
 def _exp_rest(r: Value, error: Value | None = None) -> Value:
@@ -52,74 +87,80 @@ def _exp_rest(r: Value, error: Value | None = None) -> Value:
     return rest if error is None else rest + error
 
 
-def exp(x: Value, offset: int = 0, more: Value | None = None) -> Value:
-    """exp(x + more) * 2**offset, where ``more`` is tiny."""
-    n, r, error = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
-    first, second = powers_of_two(n + offset)
+def exp(x: Value, more: Value | None = None) -> Value:
+    """exp(x + more), where ``more`` is tiny."""
+    power, r, error = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
     r = r if more is None else r + more
     rest = _exp_rest(r, error if x.real is DOUBLE else None)
-    return ((rest + r) + 1.0) * first * second
+    return power.times((rest + r) + 1.0)
 
 
-def exp_pair(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Value]:
-    """p, its error and n in ``exp(x + more) = p * 2**n``, for a clamped x."""
-    n, r, error = reduce_exp(x)
+def exp_pair(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Power]:
+    """p, its error and 2**n in ``exp(x + more) = p * 2**n``, for a clamped x."""
+    power, r, error = reduce_exp(x)
     if isinstance(more, Value):
         r, lost = two_sum(r, more)
         error = lost + error
     p, p_low = fast_two_sum(r.constant(1.0), r)
     p, p_low = fast_two_sum(p, p_low + _exp_rest(r, error))
-    return p, p_low, n
+    return p, p_low, power
 
 
 def exp2(x: Value) -> Value:
     limit = math.ceil(x.real.exp_limit / math.log(2))
     x = x.clamp(-limit, limit)
     k, n = nearest(x)
-    first, second = powers_of_two(n)
     if x.real is SINGLE:
         r, error = (x - k) * math.log(2), None
     else:
         r, error = two_product(x - k, x.constant(math.log(2)))
         error = error + (x - k) * LOG_2_ERROR
-    return ((_exp_rest(r, error) + r) + 1.0) * first * second
+    return Power(k, n).times((_exp_rest(r, error) + r) + 1.0)
 
 
 def expm1_pair(x: Value) -> tuple[Value, Value]:
     """expm1(x) in two parts, for an x whose exponential is a normal number."""
-    n, r, error = reduce_exp(x)
-    power = power_of_two(n)
+    scale, r, error = reduce_exp(x)
+    power = scale.value()
     total, low = fast_two_sum(power - 1.0, r * power)
     return fast_two_sum(total, low + _exp_rest(r, error) * power)
 
 
 def expm1(x: Value) -> Value:
-    """With half the exponent until the end, so that what is below the overflow stays there."""
-    n, r, error = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
-    first, second = powers_of_two(n)
-    inverse = ((2 * x.real.bias << x.real.mantissa) - second.bits()).float_from_bits()
-    start, lost = fast_two_sum(first, -inverse)
+    """With a part of the exponent until the end, so that what is below the overflow stays there."""
+    power, r, error = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
+    near, far = power.parted()
+    first = near.value()
+    start, lost = fast_two_sum(first, -far.inverse().value())
     total, low = fast_two_sum(start, r * first)
     rest = _exp_rest(r, error if x.real is DOUBLE else None)
-    return ((total + (low + (lost + rest * first))) * second).with_sign_of(x)
+    return far.times(total + (low + (lost + rest * first))).with_sign_of(x)
 
 
 def decompose(x: Value) -> tuple[Value, Value]:
-    """k and m in ``x = 2**k * m`` with sqrt(1/2) <= m < sqrt(2), for finite x > 0."""
+    """k and m in ``x = 2**k * m`` with 3/4 <= m < 3/2, for finite x > 0."""
+    if lanes.available():
+        m = lanes.significand_of(x)
+        return lanes.exponent_of(x) - lanes.exponent_of(m), m
     real = x.real
     tiny = x < real.smallest_normal
     bits = (x * 2.0 ** (real.mantissa + 2)).where(tiny, x).bits()
-    root = pattern(real, math.sqrt(0.5))
-    shifted = bits + ((real.bias << real.mantissa) - root)
+    least = pattern(real, 0.75)
+    shifted = bits + ((real.bias << real.mantissa) - least)
     magic = 2.0**real.mantissa
     biased = ((shifted >> real.mantissa) | pattern(real, magic)).float_from_bits()
     bias = x.constant(magic + real.bias + real.mantissa + 2).where(tiny, magic + real.bias)
-    significand = (shifted & ((1 << real.mantissa) - 1)) + root
+    significand = (shifted & ((1 << real.mantissa) - 1)) + least
     return biased - bias, significand.float_from_bits()
 
 
-def _log_specials(x: Value, y: Value) -> Value:
-    """y = log(x) with the values at zero, below zero, at infinity and NaN put right."""
+def _log_specials(x: Value, y: Value, carried: bool = False) -> Value:
+    """y = log(x) with the values at zero, below zero, at infinity and NaN put right.
+
+    carried: whether those of k and m in `decompose` come through to y, if it has any.
+    """
+    if carried and lanes.available():
+        return y
     at_most_zero = x.constant(-math.inf).where(x == 0.0, math.nan)
     return x.where(x == math.inf, y.where(x > 0.0, at_most_zero))
 
@@ -144,9 +185,9 @@ def log(x: Value) -> Value:
     k, m = decompose(x)
     f = m - 1.0
     if x.real is SINGLE:
-        return _log_specials(x, k * high + (k * low + _log_of_single(f)))
+        return _log_specials(x, k * high + (k * low + _log_of_single(f)), carried=True)
     half_square, tail = _log_tail(f)
-    return _log_specials(x, k * high - ((half_square - (tail + k * low)) - f))
+    return _log_specials(x, k * high - ((half_square - (tail + k * low)) - f), carried=True)
 
 
 def log1p_pair(
@@ -157,7 +198,7 @@ def log1p_pair(
     u = 1.0 + x
     k, m = decompose(u)
     lost = ((1.0 - (u - x)).where(u >= 2.0, x - (u - 1.0)) + x_low) / u
-    direct = (x > math.sqrt(0.5) - 1) & (x < math.sqrt(2) - 1)
+    direct = (x > -0.25) & (x < 0.5)
     f = x.where(direct, m - 1.0)
     half_square, tail = _log_tail(f)
     # k is 0 where `direct` holds, save for rounding next to its bounds.
@@ -182,8 +223,8 @@ def log_of_base(base: int) -> Callable[[Value], Value]:
         rest = _log_of_single(m - 1.0) * (1 / math.log(base))
         if base == 10:
             high, low = SINGLE.log10_2
-            return _log_specials(x, k * high + (k * low + rest))
-        return _log_specials(x, k + rest)
+            return _log_specials(x, k * high + (k * low + rest), carried=True)
+        return _log_specials(x, k + rest, carried=True)
 
     def of_double(x: Value) -> Value:
         high, low = x.real.log_scale[base]
@@ -229,8 +270,8 @@ def _log_pair(x: Value) -> tuple[Value, Value]:
 def _log2_of_single(x: Value) -> Value:
     """log2 in double precision, to about 31 bits, of a single precision x >= 0.
 
-    log2(1 + f) = f * (c - f * c / 2 + f**2 * (c / 3 - ...)), c = log2(e), for sqrt(1/2) <= 1 + f <
-    sqrt(2); from the fifth power on the terms are small enough for single precision.
+    log2(1 + f) = f * (c - f * c / 2 + f**2 * (c / 3 - ...)), c = log2(e), for 3/4 <= 1 + f < 3/2;
+    from the fifth power on the terms are small enough for single precision.
     """
     k, m = decompose(x)
     k = x.constant(-math.inf).where(x == 0.0, k).where(x < math.inf, x)
@@ -244,9 +285,9 @@ def _log2_of_single(x: Value) -> Value:
 
 _LOG2_OF_SINGLE = (
     *(c / math.log(2) for c in (
-        -0.059766964457377836, 0.106319641694881, -0.10819632179797091, 0.11036222246598733,
-        -0.12424390367761855, 0.14285116217604368, -0.16669406067950238, 0.20000090567618684,
-        -0.24999966962149905, 0.33333332365415375, -0.5, 1.0,
+        -0.031159636758502033, 0.08006033341748785, -0.10596145087764758, 0.11413162174491565,
+        -0.12498459957480376, 0.14266382976849723, -0.16665214058496483, 0.20000486250411603,
+        -0.2500004152888022, 0.3333332884608402, -0.49999999751276997, 1.000000000073198,
     )),
 )  # fmt: skip
 _EXP2_OF_SINGLE = (
@@ -255,15 +296,73 @@ _EXP2_OF_SINGLE = (
 )  # fmt: skip  # 2**r over r; abs(r) <= 1/2
 
 
+def _tables_of_log2() -> tuple[list[float], ...]:
+    """For a significand by its five leading bits: a short number c next to its inverse, and
+    -log2(c) in two parts, the first of which ends in enough zero bits for a sum with any exponent.
+    """
+    inverses, logarithms, rest = [], [], []
+    for k in range(32):
+        center = (1 + (k + 0.5) / 32) / (1 if k < 16 else 2)
+        c = round(512 / center) / 512 if 0 < k < 31 else 1.0  # 1 on both sides of 1
+        inverses.append(c)
+        logarithms.append(round(-math.log2(c) * 2**15) / 2**15)
+        rest.append(-math.log2(c) - logarithms[-1])
+    return inverses, logarithms, rest
+
+
+_INVERSES, _LOGARITHMS, _RESTS = _tables_of_log2()
+_LOG2_NEAR_ONE = (  # (log2(1 + f) / f - log2(e)) / f over f; -1/50 < f < 1/31
+    -0.23444111411565427, 0.28863873012844954, -0.3606764114516009, 0.4808983350456169,
+    -0.7213475203049665,
+)  # fmt: skip
+_LOG2_E = (1.4426950216293335, 1.9259629911266175e-08)
+
+
+def _log2_pair_of_single(x: Value) -> tuple[Value, Value]:
+    """log2 of a single precision x >= 0 in two parts, to about 31 bits.
+
+    log2(2**k * m) = k - log2(c) + log2(1 + f) with f = c * m - 1, for a number c next to 1 / m.
+    """
+    m = lanes.significand_of(x)
+    k = lanes.exponent_of(x) - lanes.exponent_of(m)
+    index = m.bits() >> (SINGLE.mantissa - 5)
+    c = lanes.entry_of(_INVERSES, index, "inverse")
+    whole = k + lanes.entry_of(_LOGARITHMS, index, "logarithm")
+    rest = lanes.entry_of(_RESTS, index, "rest")
+    f = m.fma(c, m.constant(-1.0))
+    less = -1.0 - f
+    f_low = m.fma(c, less) + ((-1.0 - less) - f)
+    slope, (high, low) = f.polynomial(_LOG2_NEAR_ONE), _LOG2_E
+    factor = f.fma(slope, f.constant(high))
+    factor_low = f.fma(slope, high - factor) + low
+    product = f.times(factor)
+    product_low = f.fma(factor, -product) + (f * factor_low + f_low * factor)
+    total, error = fast_two_sum(whole, product)
+    return total, error + (product_low + rest)
+
+
+def _power_of_single_by_tables(a: Value, y: Value) -> Value:
+    """a**y for a >= 0 and finite y"""
+    high, low = _log2_pair_of_single(a)
+    exponent = high.times(y)
+    rest = high.fma(y, -exponent) + low * y
+    k = exponent.intrinsic("llvm.rint")
+    r = (exponent - k) + rest
+    r = r.where(r < 1.0, 1.0)  # also where k is infinite, of which r is no number
+    r = r.where(r > -1.0, -1.0)
+    return lanes.scaled(r * r.polynomial(_EXP2_OF_SINGLE[:-1]) + 1.0, k)
+
+
 def _power_of_single(a: Value, y: Value) -> Value:
     """a**y for a >= 0 and finite y, with its logarithm in double precision."""
+    if lanes.available():
+        return _power_of_single_by_tables(a, y)
     exponent = _log2_of_single(a) * y.double()
     exponent = exponent.clamp(-200.0, 200.0)
     k = exponent.intrinsic("llvm.rint")
     r = (exponent - k).rounded_to(SINGLE)
-    _, n = nearest(k.rounded_to(SINGLE))
-    first, second = powers_of_two(n)
-    return (r * r.polynomial(_EXP2_OF_SINGLE[:-1]) + 1.0) * first * second
+    power = Power(*nearest(k.rounded_to(SINGLE)))
+    return power.times(r * r.polynomial(_EXP2_OF_SINGLE[:-1]) + 1.0)
 
 
 def pow(x: Value, y: Value) -> Value:
@@ -287,8 +386,8 @@ def pow(x: Value, y: Value) -> Value:
 
 def sigmoid(x: Value) -> Value:
     """2**-n / (2**-n + p) where exp(-x) = p * 2**n"""
-    n, r, error = reduce_exp(-x.clamp(-x.real.exp_limit, 2 * x.real.tanh_limit))
-    scale = power_of_two_or_less(0 - n)
+    power, r, error = reduce_exp(-x.clamp(-x.real.exp_limit, 2 * x.real.tanh_limit))
+    scale = power.inverse().value_or_less()
     rest = r + _exp_rest(r, error)
     if x.real is SINGLE:
         p, p_low = fast_two_sum(x.constant(1.0), rest)
@@ -315,8 +414,8 @@ def logaddexp(x: Value, y: Value) -> Value:
 
 def _log_sum(distance: Value, most: Value) -> Value:
     """most + log(1 + exp(-distance))"""
-    p, p_low, n = exp_pair(-distance.clamp(0.0, distance.real.exp_limit))
-    scale = power_of_two_or_less(n)
+    p, p_low, power = exp_pair(-distance.clamp(0.0, distance.real.exp_limit))
+    scale = power.value_or_less()
     high, low = log1p_pair(p * scale, p_low * scale)
     total, error = two_sum(most, high)
     return most.where(most.magnitude() == math.inf, total + (error + low))

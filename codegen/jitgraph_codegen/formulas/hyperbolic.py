@@ -6,12 +6,11 @@ import math
 
 from ..ir_values import DOUBLE, SINGLE, Value
 from .exponential import (
+    Power,
     exp_pair,
     expm1_pair,
     log1p_pair,
     nearest,
-    power_of_two,
-    powers_of_two,
     reduce_exp,
     sigmoid,
 )
@@ -39,7 +38,7 @@ def _tanh_of_single(x: Value) -> Value:
     y = 2.0 * x.magnitude().clamp(0.0, SINGLE.tanh_limit)
     k, n = nearest(y * (1 / math.log(2)))
     r = y - k * math.log(2)
-    power = power_of_two(n)
+    power = Power(k, n).value()
     s = r + r * r * r.polynomial(SINGLE.exp)
     t = s * power + (power - 1.0)
     d = t + 2.0
@@ -53,16 +52,16 @@ def one_plus_tanh(x: Value) -> Value:
     """2 * e / (e + 1) for e = exp(2 * x), which loses no digits where tanh(x) is near -1."""
     if x.real is DOUBLE:
         return 2.0 * sigmoid(2.0 * x)
-    n, r, _ = reduce_exp((2.0 * x).clamp(LOWEST, 2 * SINGLE.tanh_limit))
-    e = (r * r * r.polynomial(SINGLE.exp) + r + 1.0) * power_of_two(n)
+    power, r, _ = reduce_exp((2.0 * x).clamp(LOWEST, 2 * SINGLE.tanh_limit))
+    e = (r * r * r.polynomial(SINGLE.exp) + r + 1.0) * power.value()
     return x.constant(0.0).where(2.0 * x < LOWEST, (e + e) / (e + 1.0))
 
 
 def _halves_of_exp(a: Value) -> tuple[Value, Value, Value]:
     """exp(a) / 2 in two parts, and exp(-a) / 2, for a >= 0."""
-    p, p_low, n = exp_pair(a.clamp(0.0, a.real.exp_limit))
-    first, second = powers_of_two(n - 1)
-    high, low = (p * first) * second, (p_low * first) * second
+    p, p_low, power = exp_pair(a.clamp(0.0, a.real.exp_limit))
+    half = power.doubled(-1)
+    high, low = half.times(p), half.times(p_low)
     return high, low, 0.25 / high
 
 
