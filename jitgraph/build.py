@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ from .gathers import with_gathers
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .lower import Lowered, lower
 from .ops import Kind
-from .ops.control import LOOP, LOOP_RESULT
+from .ops.control import COND, CONTROL_RESULT, LOOP
+from .ops.elementwise import CAST
 from .ops.host import HOST, HOST_RESULT
 from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits
 from .options import Options
@@ -116,6 +117,8 @@ class _Builder:
         given: Sequence[str] = (),
     ) -> None:
         self.options, self.sizes = options, sizes
+        if around is not None:
+            graph = _with_own_outputs(graph)
         self.staged = stage(graph, layouts, options, donated, around is not None)
         self.donated = donated
         self.graph = graph = self.staged.graph
@@ -125,7 +128,7 @@ class _Builder:
         self.lines: list[str] = []
         self.bound = set(sizes)  # names of sizes that are known so far
         self.layout = self.staged.layouts
-        self.loops: dict[Node, list[str]] = {}  # variables of what they leave behind
+        self.left: dict[Node, list[str]] = {}  # variables of what loops and branches leave behind
         self.waiting = [g for g in graph.guards if not is_known_before(g.dim)]
         self.returned: list[str] = []
         self.counter: Iterator[int] = itertools.count() if around is None else around.counter
@@ -177,7 +180,7 @@ class _Builder:
         own = [line for line in self.lines if not line.startswith(INDENT * 2)]
         made = {name for line in own for name in re.findall(r"^\s+(t\d+) = ", line)}
         last: dict[str, int] = {}
-        for line, end in zip(self.lines, _ends_of_loops(self.lines), strict=True):
+        for line, end in zip(self.lines, _ends_of_blocks(self.lines), strict=True):
             last |= dict.fromkeys(made.intersection(re.findall(r"\bt\d+\b", line)), end)
         gone: dict[int, list[str]] = {}
         for name, k in last.items():
@@ -231,8 +234,10 @@ class _Builder:
             self._write(node)
         elif node.op is LOOP:
             self._loop(node)
-        elif node.op is LOOP_RESULT:
-            self.names[node] = self.loops[node.inputs[0]][node.attrs["position"]]
+        elif node.op is COND:
+            self._branch(node)
+        elif node.op is CONTROL_RESULT:
+            self.names[node] = self.left[node.inputs[0]][node.attrs["position"]]
         else:
             arguments = [self._value(i) for i in node.inputs]
             arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
@@ -319,17 +324,16 @@ class _Builder:
         sizes = [*self.sizes, *([index] if index else [])]
         test: Graph | None = node.attrs.get("test")
         inner = _Builder(body, layouts, sizes, self.options, (), self, given)
-        if test is None:
+        before, flag, lines = None, "", [f"{INDENT}while True:  # {node.where}"]
+        if index:
             end = add(node.attrs["count"], SMALLEST)
-            head = f"{INDENT}for {index} in range({SMALLEST}, {end}):  # {node.where}"
-            before, flag = None, ""
-            lines = [head]
-        else:
+            lines = [f"{INDENT}for {index} in range({SMALLEST}, {end}):  # {node.where}"]
+        if test is not None:
             before = _Builder(test, layouts, sizes, self.options, (), self, given)
             (flag,) = before.results()
             before._emit(f"if not {flag}: break")
             before._let_go()
-            lines = [f"{INDENT}while True:  # {node.where}", *_indented(before.lines)]
+            lines += _indented(before.lines)
         news = inner.results()
         olds = given[writes:first]
         last = [self._fresh() for _ in news[len(olds) :]]
@@ -339,14 +343,43 @@ class _Builder:
         elif not inner.lines:
             inner._emit("pass")
         self.lines += [*lines, *_indented(inner.lines)]
-        self.loops[node] = [*given[:first], *last]
+        self.left[node] = [*given[:first], *last]
         carried = [*zip([*olds, *last], news, strict=True)]
         tested = None if before is None else before.recorder
         count = str(node.attrs["count"])
         self.recorder.loop(index, count, tested, flag, inner.recorder, carried, last)
 
+    def _branch(self, node: Node) -> None:
+        """An `if` with the lines of both sides; the arrays that they write to are its own."""
+        condition, *values = node.inputs
+        written: int = node.attrs["written"]
+        given = [self._copy(v) if k < written else self._invariant(v) for k, v in enumerate(values)]
+        flag = self._invariant(condition)
+        inputs = node.attrs["taken"].inputs
+        layouts = {
+            str(i.attrs["name"]): self.layout.get(value, "C") if k >= written else "C"
+            for k, (i, value) in enumerate(zip(inputs, values, strict=True))
+        }
+        sides, news = [], []
+        for key in ("taken", "otherwise"):
+            side = _Builder(node.attrs[key], layouts, self.sizes, self.options, (), self, given)
+            news.append(side.results())
+            side._let_go(kept=news[-1])
+            sides.append(side)
+        results = [self._fresh() for _ in news[0]]
+        for side, made in zip(sides, news, strict=True):
+            if results:
+                side._emit(f"{', '.join(results)} = {', '.join(made)}")
+            elif not side.lines:
+                side._emit("pass")
+        first, second = (_indented(side.lines) for side in sides)
+        self.lines += [f"{INDENT}if {flag}:  # {node.where}", *first, f"{INDENT}else:", *second]
+        self.left[node] = [*given[:written], *results]
+        taken, otherwise = (side.recorder for side in sides)
+        self.recorder.branch(flag, taken, otherwise, [*zip(results, *news, strict=True)])
+
     def _copy(self, node: Node) -> str:
-        """A contiguous array of a value, which a loop may change."""
+        """A contiguous array of a value, which a loop or a branch may change."""
         expression = f'array({self._value(node)}, {node.spec.dtype.name}, order="C")'
         name = self._fresh()
         self._emit(f"{name} = {expression}")
@@ -354,23 +387,18 @@ class _Builder:
         return name
 
     def _invariant(self, node: Node) -> str:
-        """The array of a value that stays as it is in a loop; one of its own for a view."""
+        """The array of a value that a loop or a branch only reads; one of its own for a view."""
         if node.kind is Kind.SOURCE and node.op is not INPUT:
             return self._copy(node)
         name = self._array(node)
         return name if name in self.recorder.data else self._copy(node)
 
     def results(self) -> list[str]:
-        """The lines of a step; gives the variables of what it computes, each in memory that nothing
-        else has.
+        """The lines of a step or a side; gives the variables of what it computes, each in memory
+        that nothing else has.
         """
         self._steps()
-        names = []
-        for node in self.graph.outputs:
-            own = memory_of(node) is node and node.op not in WRITES and node.op is not RESHAPE
-            own = own and node.op is not INPUT and node.kind is not Kind.SOURCE
-            names.append(self._array(node) if own else self._copy(node))
-        return names
+        return [self._array(node) for node in self.graph.outputs]
 
     def _host_result(self, node: Node) -> None:
         """An array that a host call gave: checked, and its sizes given their names."""
@@ -479,15 +507,28 @@ class _Builder:
         self._emit(f"return {_tuple(values)}")
 
 
+def _with_own_outputs(graph: Graph) -> Graph:
+    """The graph of a step or a side, each output in memory that nothing else has."""
+    nodes, outputs = list(graph.nodes), []
+    for node in graph.outputs:
+        own = memory_of(node) is node and node.op not in WRITES and node.op is not RESHAPE
+        if not own or node.kind is Kind.SOURCE or node in outputs:
+            spec = replace(node.spec, weak=False)
+            node = Node(CAST, (node,), {"dtype": spec.dtype}, spec, node.where)
+            nodes.append(node)
+        outputs.append(node)
+    return replace(graph, nodes=tuple(nodes), outputs=tuple(outputs))
+
+
 def _indented(lines: Sequence[str]) -> list[str]:
     return [INDENT + line for line in lines]
 
 
-def _ends_of_loops(lines: Sequence[str]) -> list[int]:
-    """For each line the last one of the loop it is in, or itself."""
+def _ends_of_blocks(lines: Sequence[str]) -> list[int]:
+    """For each line the last one of the loop or branch it is in, or itself."""
     found = list(range(len(lines)))
     for k in range(len(lines) - 2, -1, -1):
-        if lines[k + 1].startswith(INDENT * 2):
+        if lines[k + 1].startswith((INDENT * 2, f"{INDENT}else:")):
             found[k] = found[k + 1]
     return found
 

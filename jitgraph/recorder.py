@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from jitgraph_codegen.native import (
+    Branch,
     Call,
     Copy,
     Drop,
@@ -49,7 +50,7 @@ class Recorder:
         self.views: dict[str, str] = {}
 
     def inner(self) -> Recorder:
-        """For the steps of a loop, which know all that is known around it."""
+        """For the steps of a loop or a side, which know all that is known around it."""
         made = Recorder((), (), ())
         made.functions, made.objects, made.data = self.functions, self.objects, self.data
         made.contiguous, made.scalars, made.views = self.contiguous, self.scalars, self.views
@@ -69,9 +70,26 @@ class Recorder:
         before = () if test is None else tuple(_with_drops(test.steps, {flag}))
         steps = tuple(_with_drops(body.steps, {new for _, new in carried}))
         self.steps.append(Loop(index, count, before, flag, steps, tuple(carried), tuple(last)))
-        self.objects.update(last)
-        self.data.update(last)
-        self.contiguous.update(last)
+        self._given(last)
+
+    def branch(
+        self,
+        flag: str,
+        taken: Recorder,
+        otherwise: Recorder,
+        results: Sequence[tuple[str, str, str]],
+    ) -> None:
+        """Two sides; results: variables, each with what the sides make for it."""
+        first = tuple(_with_drops(taken.steps, {a for _, a, _ in results}))
+        second = tuple(_with_drops(otherwise.steps, {b for _, _, b in results}))
+        self.steps.append(Branch(flag, first, second, tuple(results)))
+        self._given([name for name, _, _ in results])
+
+    def _given(self, names: Sequence[str]) -> None:
+        """Arrays that a loop or a branch leaves behind."""
+        self.objects.update(names)
+        self.data.update(names)
+        self.contiguous.update(names)
 
     def make(self, name: str, spec: Spec, zeros: bool = False) -> None:
         shape = tuple(map(str, spec.shape))
@@ -194,6 +212,7 @@ def _with_drops(steps: Sequence[Step], returned: set[str]) -> list[Step]:
     """The steps, each made array let go after the last one that reads it."""
     made = {s.name for s in steps if isinstance(s, Make | Call)} - {"", *returned}
     made |= {name for s in steps if isinstance(s, Loop) for name in s.last} - returned
+    made |= {r[0] for s in steps if isinstance(s, Branch) for r in s.results} - returned
     owner: dict[str, str] = {}
     last: dict[str, int] = {}
     for k, step in enumerate(steps):
@@ -225,4 +244,7 @@ def _read(step: Step) -> tuple[str, ...]:
         case Loop():
             inner = [name for s in (*step.test, *step.steps) for name in _read(s)]
             return (*inner, *(old for old, _ in step.carried))
+        case Branch():
+            inner = [name for s in (*step.taken, *step.otherwise) for name in _read(s)]
+            return (*inner, step.flag, *(name for name, _, _ in step.results))
     return ()

@@ -22,7 +22,7 @@ from .capture import HostCall
 from .fuse import Group, external_inputs
 from .graph import Graph, Node
 from .narrow import narrow
-from .ops.control import LOOP, LOOP_RESULT
+from .ops.control import COND, CONTROL_RESULT, LOOP
 from .ops.host import HOST, HOST_RESULT
 from .program import Specialisation, library_operations
 from .symbolic import Dim, evaluate, product
@@ -187,7 +187,9 @@ def _steps(
             steps.append(made | {"reason": call.reason})
         elif step.op is LOOP:
             steps.append(_loop(staged, step, hints))
-        elif step.op not in (HOST_RESULT, LOOP_RESULT):
+        elif step.op is COND:
+            steps += [_side(staged, step, hints, key) for key in ("taken", "otherwise")]
+        elif step.op not in (HOST_RESULT, CONTROL_RESULT):
             made = {"kind": "NumPy", "name": step.op.name, "where": step.where}
             steps.append(made | {"spec": str(step.spec)})
     return steps
@@ -202,6 +204,13 @@ def _loop(staged: Staged, node: Node, hints: dict[str, int]) -> dict[str, Any]:
             inner += _steps(inside, hints, ())
     name = f"for {node.attrs['count']} times" if node.attrs["index"] else "while"
     return {"kind": "loop", "name": name, "where": node.where, "steps": inner}
+
+
+def _side(staged: Staged, node: Node, hints: dict[str, int], key: str) -> dict[str, Any]:
+    """The steps of one side of a branch."""
+    inner = _steps(stage(node.attrs[key], {}, staged.options, in_loop=True), hints, ())
+    name = "if" if key == "taken" else "else"
+    return {"kind": "branch", "name": name, "where": node.where, "steps": inner}
 
 
 def _flat(steps: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -308,8 +317,8 @@ def _step_lines(steps: Sequence[dict[str, Any]]) -> list[str]:
                 lines += [f"             narrow: {text}" for text in step["narrow"]]
             case "NumPy":
                 lines.append(f"  NumPy    {step['name']}  {step['spec']}  ({step['where']}){took}")
-            case "loop":
-                lines.append(f"  loop     {step['name']}  ({step['where']})")
+            case "loop" | "branch":
+                lines.append(f"  {step['kind']:<8} {step['name']}  ({step['where']})")
                 lines += [f"    {line}" for line in _step_lines(step["steps"])]
             case _:
                 named = f"{step['name']}  ({step['where']}): {step['reason']}"

@@ -17,14 +17,14 @@ from .capture import (
     TRACERS,
     Argument,
     Captured,
-    LoopPolicy,
-    LoopRefusedError,
+    ControlPolicy,
+    RefusedError,
     Tracer,
     capture,
     captured_through,
 )
 from .errors import CaptureError, JitgraphError, located
-from .ops.control import LOOP
+from .ops.control import COND, LOOP
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number, layout_of
@@ -59,14 +59,14 @@ def specialise(
 
     Raises `CaptureError` for what no graph holds, and NumPy's errors for wrong shapes and dtypes.
     """
-    policy = LoopPolicy(allowed=not arguments.any_tensor and options.target == "cpu")
+    policy = ControlPolicy(allowed=not arguments.any_tensor and options.target == "cpu")
     while True:
         try:
             return _specialised(
                 function, name, signature, options, bound, arguments, donated, policy
             )
-        except LoopRefusedError as refused:
-            config.log("fallbacks", f"{name}: a loop is run step by step: {refused.reason}")
+        except RefusedError as refused:
+            config.log("fallbacks", f"{name}: left to Python: {refused.reason}")
             if refused.key:
                 policy.refused[refused.key] = refused.reason
 
@@ -79,7 +79,7 @@ def _specialised(
     bound: Bound,
     arguments: Arguments,
     donated: Collection[str],
-    policy: LoopPolicy,
+    policy: ControlPolicy,
 ) -> Specialisation:
     env = ShapeEnv()
     inputs, fixed, origins = _inputs(signature, bound, arguments, env)
@@ -117,9 +117,9 @@ def _specialised(
     wanted = tuple(
         k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
     )
-    if wanted and any(n.op is LOOP for n in captured.graph.nodes):
-        policy.allowed = False  # the loops of a gradient are written out
-        raise LoopRefusedError("", "gradients are recorded")
+    if wanted and any(n.op in (COND, LOOP) for n in captured.graph.nodes):
+        policy.allowed = False  # gradients go through no loop or branch of a program
+        raise RefusedError("", "gradients are recorded")
     layouts = {
         str(node.attrs["name"]): layout_of(array)
         for node, array in zip(
@@ -181,7 +181,7 @@ def _captured(
     inputs: Sequence[Argument],
     env: ShapeEnv,
     of_tensors: bool,
-    policy: LoopPolicy,
+    policy: ControlPolicy,
 ) -> Captured:
     try:
         return capture(traced, inputs, env, name.strip("<>"), of_tensors, policy)

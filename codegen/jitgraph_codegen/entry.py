@@ -23,6 +23,7 @@ from .copy_calls import copy, copy_sizes
 from .native import (
     AliasParam,
     ArrayParam,
+    Branch,
     Call,
     Copy,
     Drop,
@@ -325,6 +326,8 @@ class _Stub(StubBuilder):
                 multiply(self, step)
             case Loop():
                 self._repeat(step)
+            case Branch():
+                self._branch(step)
             case Copy():
                 copy(self, step)
             case Run():
@@ -354,14 +357,16 @@ class _Stub(StubBuilder):
                 self.data[name] = self.load(self.objects[name], HEAD, I64)
         if step.index:
             self.sizes[step.index] = b.load(counter)
-            last = b.add(self.expression(step.count), number(2))
-            b.cbranch(b.icmp_signed("<", self.sizes[step.index], last), body, done)
-        else:
+            end = b.add(self.expression(step.count), number(2))
+            more = self.function.append_basic_block("more") if step.flag else body
+            b.cbranch(b.icmp_signed("<", self.sizes[step.index], end), more, done)
+            b.position_at_end(more)
+        if step.flag:
             for inner in step.test:
                 self._step(inner)
-            flag = b.load(self.pointer(self.data[step.flag], ir.IntType(8)))
+            going_on = self._is_true(step.flag)
             self._step(Drop(step.flag))
-            b.cbranch(b.icmp_signed("!=", flag, ir.Constant(flag.type, 0)), body, done)
+            b.cbranch(going_on, body, done)
         b.position_at_end(body)
         self._unless_interrupted()
         for inner in step.steps:
@@ -372,6 +377,34 @@ class _Stub(StubBuilder):
         b.branch(again)
         b.position_at_end(done)
         for name in step.last:
+            self.data[name] = self.load(self.objects[name], HEAD, I64)
+
+    def _is_true(self, flag: str) -> ir.Value:
+        value = self.builder.load(self.pointer(self.data[flag], ir.IntType(8)))
+        return self.builder.icmp_signed("!=", value, ir.Constant(value.type, 0))
+
+    def _branch(self, step: Branch) -> None:
+        """One side or the other.  Each result has a place on the stack for its reference."""
+        b = self.builder
+        places = {name: self.stack(I64, 1) for name, _, _ in step.results}
+        blocks = map(self.function.append_basic_block, ("taken", "otherwise", "joined"))
+        taken, otherwise, joined = blocks
+        b.cbranch(self._is_true(step.flag), taken, otherwise)
+        owned = list(self.owned)
+        for side, (block, steps) in enumerate(((taken, step.taken), (otherwise, step.otherwise))):
+            b.position_at_end(block)
+            for inner in steps:
+                self._step(inner)
+            made = [result[1 + side] for result in step.results]
+            for k, (name, *_) in enumerate(step.results):
+                if made[k] in made[:k] or made[k] in owned:
+                    self.call("Py_IncRef", ir.VoidType(), self.objects[made[k]])
+                b.store(self.objects[made[k]], places[name])
+            self.owned = list(owned)
+            b.branch(joined)
+        b.position_at_end(joined)
+        for name, place in places.items():
+            self._own(name, b.load(place))
             self.data[name] = self.load(self.objects[name], HEAD, I64)
 
     def _hand_on(self, step: Loop, places: Mapping[str, ir.Value]) -> None:

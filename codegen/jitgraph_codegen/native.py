@@ -140,11 +140,11 @@ class Inside:
 @dataclass(frozen=True)
 class Loop:
     """Steps again and again: `count` times, or as long as an array of no axes is True after the
-    steps of a test.
+    steps of a test, or until the first of both ends it.
 
-    index: a size that the steps may mention, from 2 to count + 1; empty for a test.  flag: what the
-    test makes.  carried: variables with what a step makes for the next one; those among `last` are
-    nothing before the first step.
+    index: a size that the steps may mention, from 2 to count + 1; empty for any number of steps.
+    flag: what the test makes, empty for no test.  carried: variables with what a step makes for the
+    next one; those among `last` are nothing before the first step.
     """
 
     index: str
@@ -156,15 +156,33 @@ class Loop:
     last: tuple[str, ...]
 
 
-Step = Make | Run | Same | Product | Copy | Call | Inside | Drop | Loop
+@dataclass(frozen=True)
+class Branch:
+    """The steps of one side or of the other, as an array of no axes is True or not.
+
+    results: variables, each with what the first side makes for it and what the second.
+    """
+
+    flag: str
+    taken: tuple[Step, ...]
+    otherwise: tuple[Step, ...]
+    results: tuple[tuple[str, str, str], ...]
+
+
+Step = Make | Run | Same | Product | Copy | Call | Inside | Drop | Loop | Branch
+_INNER: dict[type, tuple[str, ...]] = {Loop: ("test", "steps"), Branch: ("taken", "otherwise")}
+
+
+def inner_steps(step: Step) -> list[Step]:
+    """The steps of a loop or of both sides of a branch."""
+    return [s for name in _INNER.get(type(step), ()) for s in getattr(step, name)]
 
 
 def everywhere(steps: Sequence[Step]) -> Iterator[Step]:
-    """Steps and those of the loops among them."""
+    """Steps and those inside of them."""
     for step in steps:
         yield step
-        if isinstance(step, Loop):
-            yield from everywhere((*step.test, *step.steps))
+        yield from everywhere(inner_steps(step))
 
 
 @dataclass(frozen=True)
@@ -198,20 +216,21 @@ class NativeProgram:
 
 
 _STEPS: dict[str, Any] = {
-    kind.__name__: kind for kind in (Make, Run, Same, Product, Copy, Call, Inside, Drop, Loop)
+    kind.__name__: kind
+    for kind in (Make, Run, Same, Product, Copy, Call, Inside, Drop, Loop, Branch)
 }
 
 
 def _packed(step: Step) -> list[Any]:
     fields = asdict(step)
-    if isinstance(step, Loop):
-        fields |= {k: list(map(_packed, getattr(step, k))) for k in ("test", "steps")}
+    inner = _INNER.get(type(step), ())
+    fields |= {k: list(map(_packed, getattr(step, k))) for k in inner}
     return [type(step).__name__, fields]
 
 
 def _unpacked(packed: Sequence[Any]) -> Step:
     kind, fields = packed
-    inner = ("test", "steps") if _STEPS[kind] is Loop else ()
+    inner = _INNER.get(_STEPS[kind], ())
     plain = {k: _plain(v) for k, v in fields.items() if k not in inner}
     step: Step = _STEPS[kind](**plain, **{k: tuple(map(_unpacked, fields[k])) for k in inner})
     return step

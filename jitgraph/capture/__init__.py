@@ -2,14 +2,22 @@
 
 from .capturing import Argument, Captured, capture
 from .host import HostCall
-from .loops import LoopPolicy
-from .refusal import LoopRefusedError
+from .loops import ControlPolicy
+from .refusal import RefusedError
 from .runtime import captured_through
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
 
 __all__ = [
-    "TRACERS", "Argument", "Captured", "HostCall", "LoopPolicy",
-    "LoopRefusedError", "ScalarTracer", "Trace", "Tracer", "capture",
+    "TRACERS",
+    "Argument",
+    "Captured",
+    "ControlPolicy",
+    "HostCall",
+    "RefusedError",
+    "ScalarTracer",
+    "Trace",
+    "Tracer",
+    "capture",
     "captured_through",
 ]  # fmt: skip

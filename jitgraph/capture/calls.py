@@ -91,9 +91,9 @@ class Calls:
         It is made once now, with the values of the call being captured, to see what it gives.
         """
         where = user_line()
-        if self.trace.loops:
+        if self.trace.nested:
             name = getattr(function, "__name__", function)
-            self.trace.loops[-1].refuse(f"{name} is called, which is no operation ({where})")
+            self.trace.nested[-1].refuse(f"{name} is called, which is no operation ({where})")
         if self.trace.of_tensors and self.trace.recording:
             name = getattr(function, "__name__", function)
             raise CaptureError(f"{name} has no gradient rule that a graph could use ({where})")

@@ -14,8 +14,8 @@ from ..ops.host import HOST_RESULT
 from ..spec import Spec, dims
 from ..symbolic import LoopIndexError, ShapeEnv, Size
 from .host import HostCall
-from .loops import LoopPolicy
-from .refusal import LoopRefusedError
+from .loops import ControlPolicy
+from .refusal import RefusedError
 from .surroundings import Fixture, Lifted
 from .trace import Trace
 from .tracer import Tracer
@@ -61,13 +61,13 @@ def capture(
     env: ShapeEnv,
     name: str,
     of_tensors: bool = False,
-    policy: LoopPolicy | None = None,
+    policy: ControlPolicy | None = None,
 ) -> Captured:
     """The graph of `function(tracers) -> values`.
 
     of_tensors: whether arrays stand for Tensors.  policy: which loops become loops of the graph.
     Raises `CaptureError` for what a graph can't hold, the errors NumPy would raise for wrong shapes
-    and dtypes, and `LoopRefusedError` for a loop that is to be run step by step.
+    and dtypes, and `RefusedError` for a loop that is to be run step by step.
     """
     trace = Trace(env, of_tensors, policy)
     outer, interpreter.tracing.trace = interpreter.tracing.trace, trace
@@ -86,15 +86,15 @@ def capture(
             ends = [replace[n] for n in (*outputs, *(value for _, value in writes))]
         except KeyError:  # by an object that the capture does not look into
             trace.policy.allowed = False
-            raise LoopRefusedError("", "a value of a step is kept outside of its loop") from None
-    except LoopRefusedError:
+            raise RefusedError("", "a value of a step is kept outside of its loop") from None
+    except RefusedError:
         raise
     except Exception as error:
-        if trace.loops:
-            raise LoopRefusedError(trace.loops[-1].key, str(error)) from error
+        if trace.nested:
+            raise RefusedError(trace.nested[-1].key, str(error)) from error
         if isinstance(error, LoopIndexError):  # kept by an object, for after the loop
             trace.policy.allowed = False
-            raise LoopRefusedError("", str(error)) from error
+            raise RefusedError("", str(error)) from error
         raise
     finally:
         interpreter.tracing.trace = outer

@@ -1,4 +1,4 @@
-"""Which names a loop carries from one step to the next, and which of them are read after it.
+"""Which names a loop carries from one step to the next or a branch binds, and which are read after.
 
 A backward dataflow analysis over a function's syntax.  What is not known to be overwritten counts
 as read: names in functions inside the function are read everywhere.
@@ -10,6 +10,8 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from .exits import flag_of
+
 Names = frozenset[str]
 Loop = ast.For | ast.While
 Position = tuple[int, int]
@@ -18,21 +20,33 @@ Position = tuple[int, int]
 @dataclass(frozen=True)
 class LoopNames:
     """carried: names that a step binds and a later one reads; last: others that it binds and that
-    are read after the loop; augmented: names that are bound by `+=` and its like alone.
+    are read after the loop; augmented: names that are bound by `+=` and its like alone; flag: the
+    name that tells that the loop has been left.
     """
 
     carried: tuple[str, ...]
     last: tuple[str, ...]
     augmented: Names
+    flag: str = ""
 
 
-def position(node: ast.stmt) -> Position:
+@dataclass(frozen=True)
+class BranchNames:
+    """bound: names that one of the sides binds; after: those of them that are read later."""
+
+    bound: tuple[str, ...]
+    after: tuple[str, ...]
+
+
+def position(node: ast.stmt | ast.expr) -> Position:
     return node.lineno, node.col_offset
 
 
-def loop_names(body: Sequence[ast.stmt]) -> dict[Position, LoopNames]:
-    """What each loop of a function carries, by its place; loops that a step may leave early, or
-    that are written in another way than a program's loop, are left out.
+def control_names(body: Sequence[ast.stmt]) -> dict[Position, LoopNames | BranchNames]:
+    """What each loop of a function carries and each branch binds, by its place.
+
+    Left out are those that end early in the middle, by `break`, `return` and their like, and loops
+    that are written in another way than a program's loop.
     """
     analysis = _Liveness(body)
     analysis.before(body, frozenset())
@@ -41,7 +55,7 @@ def loop_names(body: Sequence[ast.stmt]) -> dict[Position, LoopNames]:
 
 class _Liveness:
     def __init__(self, body: Sequence[ast.stmt]) -> None:
-        self.found: dict[Position, LoopNames] = {}
+        self.found: dict[Position, LoopNames | BranchNames] = {}
         nested = (n for s in body for n in ast.walk(s) if isinstance(n, _FUNCTIONS))
         self.shared = _read(nested)
         self.leaving: list[tuple[Names, Names]] = []  # live after a break, and after a continue
@@ -68,6 +82,10 @@ class _Liveness:
             case ast.Raise():
                 return _read([stmt])
             case ast.If(test=test, body=body, orelse=orelse):
+                if not any(map(_leaves, (*body, *orelse))):
+                    bound = frozenset(name.id for name in _bound((*body, *orelse)))
+                    read = bound & (after | self.shared)
+                    self.found[position(stmt)] = BranchNames(_sorted(bound), _sorted(read))
                 return self.before(body, after) | self.before(orelse, after) | _read([test])
             case ast.For() | ast.While():
                 return self._loop(stmt, after)
@@ -90,7 +108,7 @@ class _Liveness:
         after = after | self.shared
         if loop.orelse:
             after = self.before(loop.orelse, after)
-        head = after | _read([loop.test] if isinstance(loop, ast.While) else [])
+        head = after | _read(_tests(loop))
         target = frozenset(_plain_targets([loop.target]) if isinstance(loop, ast.For) else ())
         while True:
             self.leaving.append((after, head))
@@ -106,7 +124,10 @@ class _Liveness:
 
 
 def _tests(loop: Loop) -> list[ast.AST]:
-    return [loop.test] if isinstance(loop, ast.While) else []
+    """What is asked before each step."""
+    if isinstance(loop, ast.While):
+        return [loop.test]
+    return [ast.Name(flag_of(loop), ast.Load())] if flag_of(loop) else []
 
 
 def _names_of(loop: Loop, read_in_it: Names, after: Names) -> LoopNames | None:
@@ -133,7 +154,12 @@ def _names_of(loop: Loop, read_in_it: Names, after: Names) -> LoopNames | None:
         n.target for s in loop.body for n in ast.walk(s) if isinstance(n, ast.AugAssign)
     }  # places of names
     augmented = bound - {name.id for name in _bound(loop.body) if name not in adding}
-    return LoopNames(tuple(sorted(carried)), tuple(sorted(bound & after - carried)), augmented)
+    last = bound & after - carried
+    return LoopNames(_sorted(carried), _sorted(last), augmented, flag_of(loop))
+
+
+def _sorted(names: Names) -> tuple[str, ...]:
+    return tuple(sorted(names))
 
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)

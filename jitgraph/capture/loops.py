@@ -4,7 +4,7 @@ While the step runs, every array of the trace stands for itself at the start of 
 the names that a step hands to the next.  What the step leaves behind is compared with that: arrays
 that it wrote to and names that it bound are carried, all else stays as it is.
 
-A loop that no graph can hold raises `LoopRefusedError`; the function is then captured again with
+A loop that no graph can hold raises `RefusedError`; the function is then captured again with
 this loop run in Python, step by step.
 """
 
@@ -12,24 +12,23 @@ from __future__ import annotations
 
 import builtins
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import CaptureError, user_line
-from ..graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
+from ..graph import CONSTANT, SIZE, Graph, Node, bodies, constant
 from ..ops import Kind, scalars, views
 from ..ops import elementwise as ew
-from ..ops.control import LOOP, LOOP_RESULT
+from ..ops.control import COND, CONTROL_RESULT, LOOP
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
 from ..spec import PYTHON_SCALARS, Spec, spec_of
 from ..symbolic import SMALLEST, Dim, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
-from .refusal import LoopRefusedError
-from .tracer import TRACERS, ScalarTracer, Storage, Tracer
+from .nested import Nested
+from .refusal import RefusedError
+from .tracer import TRACERS, Storage, Tracer
 from .watched import UnwatchableError, Watched
 
 if TYPE_CHECKING:
@@ -40,10 +39,10 @@ UNROLLED = 8  # steps that are written down one by one: kernels may then span so
 
 
 @dataclass(eq=False)
-class LoopPolicy:
-    """What one capture after another learns about a function's loops.
+class ControlPolicy:
+    """What one capture after another learns about a function's loops and branches.
 
-    refused: those that are run step by step.  promoted: what a name is from the first step on, by
+    refused: those that Python runs.  promoted: what a name is from the first step on, by
     loop and name.  of_numbers: whether there is one that computes a number at a time.
     """
 
@@ -65,30 +64,22 @@ class _Carried:
     source: Storage | None = None  # of the value before the loop
 
 
-class LoopStatement:
-    """One run of a loop of the user's function.
-
-    traced: whether a step is being written down, instead of all of them run.
-    """
+class LoopStatement(Nested):
+    """One run of a loop, of which a step is written down, or all of them are run."""
 
     def __init__(
         self, trace: Trace, key: str, carried: Sequence[str], last: Sequence[str],
-        augmented: Sequence[str],
+        augmented: Sequence[str], flag: Sequence[str] = (),
     ) -> None:  # fmt: skip
-        self.trace, self.key = trace, key
+        super().__init__(trace, key)
+        self.may_be_left = bool(flag)
         self.names, self.last, self.augmented = tuple(carried), tuple(last), frozenset(augmented)
-        self.traced = False
-        file, line, _ = key.rsplit(":", 2)
-        self.where = f"{Path(file).name}:{line}"
         self.index = ""  # of a loop of known length
         self.count: Dim = 0
         self.carried: list[_Carried] = []
         self.test: Graph | None = None
         self.found: tuple[Any, ...] = ()
         self.aliases: set[str] = set()  # names that may be bound to an array from before the loop
-
-    def refuse(self, reason: str) -> NoReturn:
-        raise LoopRefusedError(self.key, reason)
 
     # for
 
@@ -110,13 +101,11 @@ class LoopStatement:
         if any(env.has_index(d) for d in bounds[:2]):
             return False
         count = _count(*bounds)
+        if self.may_be_left:  # which no number of steps tells
+            return env.hint(count) > 0 and env.at_least(count, 1)
         if env.hint(count) <= UNROLLED:
             return False
         return isinstance(count, int) or env.at_least(count, UNROLLED + 1)
-
-    def _may_be_traced(self) -> bool:
-        policy = self.trace.policy
-        return policy.allowed and self.key not in policy.refused
 
     # while
 
@@ -127,10 +116,14 @@ class LoopStatement:
     def asked(self, condition: Any) -> bool:
         """The condition before the first step, which tells whether the program decides it."""
         trace = self.trace
-        traced = type(condition) in TRACERS and not condition.ndim and self._may_be_traced()
+        if not self._may_be_traced():
+            return bool(condition)
+        traced = type(condition) in TRACERS and not condition.ndim
         if traced and trace.settled(condition.node) is None:
             self._begin()
             return True
+        if self.may_be_left and type(condition) is bool and condition:
+            self._begin()  # the program may decide to leave it
         return bool(condition)
 
     def tested(self, condition: Any) -> bool:
@@ -142,37 +135,12 @@ class LoopStatement:
         if condition.dtype != np.bool_:
             condition = ew.NOT_EQUAL(condition, 0)
         output = condition.node
-        self.test = self._graph("test", self.trace.nodes, [output], [])
+        self.test = self._step("test", [output], [])
         self.trace.nodes = []
         self.trace.renew()
         return True
 
     # a step
-
-    def _begin(self) -> None:
-        trace = self.trace
-        self.traced = True
-        self.number, trace.next_loop = trace.next_loop, trace.next_loop + 1
-        trace.loops.append(self)
-        self.outer, trace.nodes = trace.nodes, []
-        self.written = trace.writes.checkpoint()
-        self.stood: dict[Storage, tuple[Node, Node]] = {}
-        self.inputs: list[Node] = []
-        for storage in trace.known_storages:
-            self.adopt(storage)
-
-    def adopt(self, storage: Storage) -> None:
-        """Let an array from outside stand for itself at the start of any step."""
-        before = storage.node
-        inside = self._placeholder(before.spec)
-        self.trace.values.stand_in(inside, before)
-        self.stood[storage] = before, inside
-        storage.assign(inside)
-
-    def _placeholder(self, spec: Spec) -> Node:
-        node = Node(INPUT, (), {"name": f"x{len(self.inputs)}"}, spec)
-        self.inputs.append(node)
-        return node
 
     def enter(self, values: tuple[Any, ...]) -> tuple[Any, ...]:
         """What the names are in a step, from what they are before the first one."""
@@ -227,10 +195,7 @@ class LoopStatement:
 
     def leave(self, values: tuple[Any, ...]) -> None:
         """The end of a step, with what the names are then."""
-        trace = self.trace
-        if trace.loops[-1] is not self:
-            raise AssertionError("loops end in another order than they began")
-        changed = [s for s, (_, inside) in self.stood.items() if s.node is not inside]
+        changed = self._changed()
         if kind := self.watched.changed():
             self.refuse(f"a {kind} is changed in it")
         self._check_apart(values, changed)
@@ -238,7 +203,7 @@ class LoopStatement:
         outputs = self._outputs(values[: len(self.names)], changed)
         last = [self._last(v) for v in values[len(self.names) :]]
         writes = [(self.stood[s][1], self._written(s)) for s in changed]
-        body = self._graph("body", trace.nodes, [*(o for _, o in outputs), *last], writes)
+        body = self._step("body", [*(o for _, o in outputs), *last], writes)
         self._finish(body, changed, [c for c, _ in outputs], values)
 
     def _check_apart(self, values: Sequence[Any], changed: Sequence[Storage]) -> None:
@@ -308,8 +273,8 @@ class LoopStatement:
         surely = self.count != 0 or (not node.spec.ndim and wanted.dtype == node.spec.dtype)
         if number and widens and surely and key not in self.trace.policy.promoted:
             self.trace.policy.promoted[key] = node.spec
-            raise LoopRefusedError("", f"{carried.name!r} is {node.spec} from the start")
-        raise LoopRefusedError(
+            raise RefusedError("", f"{carried.name!r} is {node.spec} from the start")
+        raise RefusedError(
             self.key, f"{carried.name!r} is {wanted} before a step and {node.spec} after"
         )
 
@@ -325,33 +290,12 @@ class LoopStatement:
             self.refuse("a name is bound in it, to no array of its own, that is read after it")
         return self.trace.node_of(value, self.where)
 
-    def _written(self, storage: Storage) -> Node:
-        """The new value of an array that a step wrote to, as a write to the old one."""
-        inside = self.stood[storage][1]
-        start = storage.node
-        while start.op in (views.UPDATE, INDEX_PUT, INDEX_ADD):
-            start = start.inputs[0]
-        if start is inside:
-            return storage.node
-        whole = {"slices": views.whole_slices(inside.spec.shape)}
-        node = Node(views.UPDATE, (inside, storage.node), whole, inside.spec, storage.node.where)
-        return self.trace.add(node)
-
-    def _graph(
-        self,
-        name: str,
-        nodes: list[Node],
-        outputs: list[Node],
-        writes: list[tuple[Node, Node]],
-    ) -> Graph:
-        for node in nodes:
-            if any(self.trace.env.has_index(d) for d in node.spec.shape):
-                self.refuse("an array has another size at each step")
-        if name == "body" and not any(map(_is_of_arrays, nodes)):
+    def _step(self, name: str, outputs: list[Node], writes: list[tuple[Node, Node]]) -> Graph:
+        nodes = self.trace.nodes
+        if name == "body" and not any(map(is_of_arrays, nodes)):
             self.trace.policy.of_numbers = True
             self.refuse("a step computes single numbers")
-        label = f"{name}{self.number}"
-        return Graph(label, tuple(self.inputs), tuple(nodes), tuple(outputs), (), tuple(writes))
+        return self._graph(name, nodes, outputs, writes)
 
     def _finish(
         self, body: Graph, changed: Sequence[Storage], names: Sequence[_Carried],
@@ -359,18 +303,11 @@ class LoopStatement:
     ) -> None:  # fmt: skip
         """Back to what is around the loop, with a node for it and its results."""
         trace = self.trace
-        trace.loops.pop()
-        trace.nodes = self.outer
-        trace.writes.forget(self.written)
-        for storage, (before, _) in self.stood.items():
-            storage.assign(before)
-        trace.renew()
+        self._end()
         given_as = {inside: node for node, inside in self.stood.values()}
         given_as |= {c.inside: c.before for c in names if c.inside and c.before}
         first = [*(self.stood[s][1] for s in changed), *(c.inside for c in names if c.inside)]
-        read: set[Node] = set()
-        for graph in [body] if self.test is None else [self.test, body]:
-            read.update(graph.needed, *(node.inputs for node in graph.nodes))
+        read = self._read(body) if self.test is None else self._read(self.test, body)
         rest = [i for i in self.inputs if i in read and i not in first]
         inputs = (*first, *rest)
         body = Graph(body.name, inputs, body.nodes, body.outputs, (), body.writes)
@@ -401,16 +338,6 @@ class LoopStatement:
         found += [self._named(r, v.storage) for r, v in zip(rest_of, last, strict=True)]
         self.found = tuple(found)
 
-    def _result(self, token: Node, position: int, spec: Spec) -> Node:
-        attrs = {"position": position, "shape": spec.shape, "dtype": spec.dtype, "weak": spec.weak}
-        return self.trace.add(Node(LOOP_RESULT, (token,), attrs, spec, self.where))
-
-    def _named(self, node: Node, like: Storage | None) -> Tracer:
-        tracer = self.trace.tracer(node)
-        if like is not None:
-            tracer.storage.mutable = like.mutable and tracer.storage.mutable
-        return tracer
-
     def results(self) -> tuple[Any, ...]:
         """What the names are after the loop."""
         return self.found
@@ -421,7 +348,14 @@ def _counts(node: Node, carried: _Carried) -> bool:
     before = carried.before
     if before is not None and before.op is CONSTANT and abs(before.attrs["value"]) > LARGEST:
         return False
-    while node is not carried.inside:
+    return carried.inside is not None and _is_near(node, {carried.inside})
+
+
+def _is_near(node: Node, starts: Collection[Node]) -> bool:
+    """Whether an integer is one of these and some constants."""
+    while node not in starts:
+        if node.op is CONTROL_RESULT and node.inputs[0].op is COND:
+            return _is_near_on_both_sides(node, starts)
         if node.op not in (scalars.ADD, scalars.SUBTRACT):
             return False
         a, b = node.inputs
@@ -433,12 +367,25 @@ def _counts(node: Node, carried: _Carried) -> bool:
     return True
 
 
-def _is_of_arrays(node: Node) -> bool:
+def _is_near_on_both_sides(node: Node, starts: Collection[Node]) -> bool:
+    branch = node.inputs[0]
+    position = node.attrs["position"] - branch.attrs["written"]
+    for side in bodies(branch):
+        given = zip(side.inputs, branch.inputs[1:], strict=True)
+        inner = {inside for inside, outside in given if outside in starts}
+        if not _is_near(side.outputs[position], inner):
+            return False
+    return True
+
+
+def is_of_arrays(node: Node) -> bool:
     """Whether an operation is worth a kernel or a call."""
     if node.kind in (Kind.VIEW, Kind.SOURCE):
         return False
     if node.op is LOOP:
         return True
+    if node.op is COND:
+        return any(is_of_arrays(n) for inner in bodies(node) for n in inner.nodes)
     write = node.op in (views.UPDATE, INDEX_PUT, INDEX_ADD)
     seen = node.inputs[1:] if write else (node, *node.inputs)
     return any(d != 1 for n in seen for d in n.spec.shape)
@@ -459,36 +406,3 @@ def _count(start: Dim, stop: Dim, step: int) -> Dim:
     if step > 0:
         return floordiv(add(sub(stop, start), step - 1), step)
     return floordiv(add(sub(start, stop), -step - 1), -step)
-
-
-Conditions = Callable[[], Any]
-
-
-def both(first: Any, then: Conditions) -> Any:
-    """`first and then()`, asked for its truth."""
-    if type(first) not in TRACERS or _settled(first) is not None:
-        return first and then()
-    return ew.LOGICAL_AND(_truth(first), _truth(then()))
-
-
-def either(first: Any, then: Conditions) -> Any:
-    """`first or then()`, asked for its truth."""
-    if type(first) not in TRACERS or _settled(first) is not None:
-        return first or then()
-    return ew.LOGICAL_OR(_truth(first), _truth(then()))
-
-
-def negated(value: Any) -> Any:
-    if type(value) not in TRACERS or _settled(value) is not None:
-        return not value
-    return ew.LOGICAL_NOT(_truth(value))
-
-
-def _settled(value: Any) -> Any:
-    return None if value.ndim else value.trace.settled(value.node)
-
-
-def _truth(value: Any) -> Any:
-    if type(value) in (Tracer, ScalarTracer) and value.ndim:
-        raise CaptureError(f"the truth of an array is asked ({user_line()})")
-    return value

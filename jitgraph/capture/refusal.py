@@ -1,8 +1,11 @@
-"""How a loop tells that it is no part of a graph."""
+"""How a loop or a branch tells that it is no part of a graph."""
 
 
-class LoopRefusedError(Exception):
-    """A loop that is no part of a graph.  key: where it is; reason: for those who look."""
+class RefusedError(Exception):
+    """A loop or a branch that is no part of a graph.
+
+    key: where it is; reason: for those who look.
+    """
 
     def __init__(self, key: str, reason: str) -> None:
         super().__init__(reason)

@@ -35,7 +35,8 @@ from ..ops import scalars
 from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor
 from ..tree import flatten
-from . import loops
+from . import branches, conditions
+from .branches import BranchStatement
 from .loops import LoopStatement
 from .random_state import GENERATORS, generator_of
 from .surroundings import LIBRARIES, Place, is_constant, is_library
@@ -144,24 +145,30 @@ class CaptureRuntime:
         self._refuse_change(type(owner).__name__)
         setattr(owner, name, value)
 
-    # loops
+    # loops and branches
 
     def loop(self, key: str, *names: Any) -> LoopStatement:
         return LoopStatement(self.trace, key, *names)
 
+    def branch(self, key: str, *names: Any) -> BranchStatement:
+        return BranchStatement(self.trace, key, *names)
+
+    def chosen(self, key: str, condition: Any, first: Any, second: Any) -> Any:
+        return branches.chosen(self.trace, key, condition, first, second)
+
     def written(self, container: Any) -> Any:
         """What `container[...] =` writes to."""
-        if self.trace.loops and type(container) not in TRACERS:
+        if self.trace.nested and type(container) not in TRACERS:
             self._refuse_change(type(container).__name__)
         return container
 
     def _refuse_change(self, what: str) -> None:
         """A step of a program's loop runs once to be written down."""
-        if self.trace.loops:
-            self.trace.loops[-1].refuse(f"a {what} is changed in a loop ({user_line()})")
+        if self.trace.nested:
+            self.trace.nested[-1].refuse(f"a {what} is changed in a loop ({user_line()})")
 
-    both, either = staticmethod(loops.both), staticmethod(loops.either)
-    negated = staticmethod(loops.negated)
+    both, either = staticmethod(conditions.both), staticmethod(conditions.either)
+    negated = staticmethod(conditions.negated)
 
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None:
         before = self.attribute(owner, name)
@@ -199,12 +206,12 @@ class CaptureRuntime:
             return function(*args, **kwargs)
         if module in sys.stdlib_module_names:
             return self._builtin(function, args, kwargs)
-        before, depth = self.trace.writes.checkpoint(), len(self.trace.loops)
+        before, depth = self.trace.writes.checkpoint(), len(self.trace.nested)
         try:
             return captured_through(self.trace, function)(*args, **kwargs)
         except CaptureError as error:
-            if len(self.trace.loops) > depth:
-                self.trace.loops[-1].refuse(str(error))
+            if len(self.trace.nested) > depth:
+                self.trace.nested[-1].refuse(str(error))
             if not _mentions_traced((args, kwargs)):
                 raise
             self.trace.refused = None

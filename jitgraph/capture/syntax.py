@@ -20,6 +20,22 @@ so that it may write down one step instead of all:
                                      if loop1.traced:
                                          u, = loop1.results()
 
+So do branches, of which both sides are written down where the program decides:
+
+    if c > 0:                        branch1 = jg.branch('f.py:3:4', ('y',), ('y',))
+        y = a                        if branch1.taken(c > 0):
+    else:                                y = a
+        y = b                            if branch1.traced:
+                                             branch1.end()
+                                     if branch1.otherwise():
+                                         if branch1.traced:
+                                             y, = branch1.restored()
+                                         y = b
+                                         if branch1.traced:
+                                             branch1.end()
+                                     if branch1.traced:
+                                         y, = branch1.results()
+
 The rewritten function has the original's globals, closure, defaults and line numbers.  Where there
 is no source (a REPL, `exec`), or where it can't be told which of two lambdas of one line it is, the
 function is traced as it stands.
@@ -36,11 +52,13 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 
 from ..errors import CaptureError
-from .liveness import loop_names, position
-from .loop_syntax import LoopText
+from .control_syntax import BranchText, ControlText, LoopText, left
+from .exits import HIDDEN, flag_of, with_one_exit
+from .liveness import BranchNames, LoopNames, control_names, position
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
+_BOUND_OUTSIDE = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)  # what a lambda can't hold
 _NOT_REWRITTEN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
 FunctionNode = ast.FunctionDef | ast.Lambda
@@ -56,6 +74,8 @@ class Runtime(Protocol):
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None: ...
     def set_attribute(self, owner: Any, name: str, value: Any) -> None: ...
     def loop(self, *names: Any) -> Any: ...
+    def branch(self, *names: Any) -> Any: ...
+    def chosen(self, key: str, condition: Any, first: Any, second: Any) -> Any: ...
     def written(self, container: Any) -> Any: ...
     def both(self, first: Any, then: Any) -> Any: ...
     def either(self, first: Any, then: Any) -> Any: ...
@@ -162,10 +182,11 @@ class _Rewriter(ast.NodeTransformer):
         self.tree = tree
         self.free = frozenset(code.co_freevars)
         self.filename = code.co_filename
-        self.scopes = [frozenset(_bound_names(tree))]
         self.stores = 0
-        self.loops = loop_names(tree.body) if isinstance(tree, ast.FunctionDef) else {}
-        self.inside = 0  # loops that may become a program's
+        self.body = with_one_exit(_copied(tree.body)) if isinstance(tree, ast.FunctionDef) else []
+        self.scopes = [frozenset((*_bound_names(tree), *_stored(self.body)))]
+        self.control = control_names(self.body)
+        self.inside = 0  # loops and branches that may become a program's
 
     def run(self) -> ast.stmt:
         node = self.tree
@@ -174,7 +195,7 @@ class _Rewriter(ast.NodeTransformer):
             body: list[ast.stmt] = [ast.Return(self.visit(_copied(node.body)))]
             body = [ast.copy_location(b, node.body) for b in body]
         else:
-            body = self._statements(_copied(node.body))
+            body = self._statements(self.body)
         made = ast.FunctionDef("target", arguments, body, [])
         return ast.copy_location(made, node)
 
@@ -278,55 +299,100 @@ class _Rewriter(ast.NodeTransformer):
         return [s for made in parts for s in (made if isinstance(made, list) else [made])]
 
     def visit_For(self, node: ast.For) -> ast.stmt | list[ast.stmt]:
-        names = self.loops.get(position(node)) if len(self.scopes) == 1 else None
-        if names is None:
+        names = self._names(node)
+        flag = flag_of(node)
+        if not isinstance(names, LoopNames):
             self.generic_visit(node)
+            node.body += [left(flag, node)] if flag else []
             return node
         assert isinstance(node.iter, ast.Call)
-        loop = LoopText(self._loop_variable(), names, node)
+        loop = LoopText(self._variable("loop"), names, node)
         over = [self.visit(n) for n in (node.iter.func, *node.iter.args)]
-        body = [loop.enter(), *self._body(node), loop.leave()]
+        body = [loop.enter(), *self._side(node.body), loop.leave()]
+        if flag:
+            going_on = self._condition(ast.UnaryOp(ast.Not(), ast.Name(flag, ast.Load())))
+            body.insert(1, loop.unless(loop.call("tested", going_on), "traced"))
+            body.append(loop.where_left(flag))
         return [
-            self._started(loop),
+            self._started(loop, "loop", *_groups(names)),
             loop.placed(ast.For(node.target, loop.call("over", *over), body, [])),
             loop.results(),
         ]
 
     def visit_While(self, node: ast.While) -> ast.stmt | list[ast.stmt]:
-        names = self.loops.get(position(node)) if len(self.scopes) == 1 else None
-        if names is None:
+        names = self._names(node)
+        if not isinstance(names, LoopNames):
             self.generic_visit(node)
             return node
-        loop = LoopText(self._loop_variable(), names, node)
+        loop = LoopText(self._variable("loop"), names, node)
         asked, tested = (self._condition(_copied(node.test)) for _ in range(2))
         body = [
-            loop.unless(loop.call("asked", asked)), loop.enter(),
-            loop.unless(loop.call("tested", tested), "traced"), *self._body(node), loop.leave(),
-        ]  # fmt: skip
+            loop.unless(loop.call("asked", asked)),
+            loop.enter(),
+            loop.unless(loop.call("tested", tested), "traced"),
+            *self._side(node.body),
+            loop.leave(),
+        ]
         return [
-            self._started(loop),
+            self._started(loop, "loop", *_groups(names)),
             loop.placed(ast.While(loop.call("goes_on"), body, [])),
             loop.results(),
         ]
 
-    def _loop_variable(self) -> str:
-        self.stores += 1
-        return f"__loop{self.stores}__"
+    def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        names = self._names(node)
+        if not isinstance(names, BranchNames):
+            node.test = self._condition(node.test)
+            node.body, node.orelse = self._statements(node.body), self._statements(node.orelse)
+            return node
+        branch = BranchText(self._variable("branch"), names, node)
+        taken = branch.call("taken", self._condition(node.test))
+        return [
+            self._started(branch, "branch", names.bound, names.after),
+            branch.side(taken, [*self._side(node.body), branch.end()]),
+            branch.side(
+                branch.call("otherwise"),
+                [branch.restore(), *self._side(node.orelse), branch.end()],
+            ),
+            branch.results(),
+        ]
 
-    def _started(self, loop: LoopText) -> ast.stmt:
-        line, column = position(loop.node)
-        names = loop.names
-        key = f"{self.filename}:{line}:{column}"
-        groups = names.carried, names.last, tuple(sorted(names.augmented))
-        known: list[ast.expr] = [ast.Constant(key)]
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        condition = self._condition(node.test)
+        sides = []
+        self.inside += 1
+        for value in (node.body, node.orelse):
+            side = ast.Lambda(_parameters([]), self.visit(value))
+            sides.append(ast.copy_location(side, value))
+        self.inside -= 1
+        if any(isinstance(n, _BOUND_OUTSIDE) for s in sides for n in ast.walk(s)):
+            node.test, node.body, node.orelse = condition, *(s.body for s in sides)
+            return node
+        key = ast.Constant(self._key(node))
+        return self._runtime("chosen", node, [key, condition, *sides])
+
+    def _names(self, node: ast.stmt) -> LoopNames | BranchNames | None:
+        return self.control.get(position(node)) if len(self.scopes) == 1 else None
+
+    def _variable(self, kind: str) -> str:
+        self.stores += 1
+        return f"__{kind}{self.stores}__"
+
+    def _key(self, node: ast.stmt | ast.expr) -> str:
+        line, column = position(node)
+        return f"{self.filename}:{line}:{column}"
+
+    def _started(self, text: ControlText, kind: str, *groups: tuple[str, ...]) -> ast.stmt:
+        known: list[ast.expr] = [ast.Constant(self._key(text.node))]
         known += [ast.Tuple([ast.Constant(n) for n in group], ast.Load()) for group in groups]
-        call = self._runtime("loop", loop.node, known)
-        made: ast.stmt = loop.placed(ast.Assign([ast.Name(loop.variable, ast.Store())], call))
+        call = self._runtime(kind, text.node, known)
+        made: ast.stmt = text.placed(ast.Assign([ast.Name(text.variable, ast.Store())], call))
         return made
 
-    def _body(self, node: ast.For | ast.While) -> list[ast.stmt]:
+    def _side(self, stmts: list[ast.stmt]) -> list[ast.stmt]:
+        """What is written down once, whatever the program does with it."""
         self.inside += 1
-        body = self._statements(node.body)
+        body = self._statements(stmts)
         self.inside -= 1
         return body
 
@@ -398,6 +464,11 @@ class _Rewriter(ast.NodeTransformer):
         return call
 
 
+def _groups(names: LoopNames) -> tuple[tuple[str, ...], ...]:
+    flag = (names.flag,) if names.flag else ()
+    return names.carried, names.last, tuple(sorted(names.augmented)), flag
+
+
 def _copied(node: Any) -> Any:
     """A tree of its own: parsed files are shared between the functions in them."""
     if isinstance(node, list):
@@ -421,6 +492,13 @@ def _without_defaults(node: ast.arguments) -> ast.arguments:
 def _arguments(node: ast.arguments) -> Iterator[ast.arg]:
     yield from (*node.posonlyargs, *node.args, *node.kwonlyargs)
     yield from (a for a in (node.vararg, node.kwarg) if a is not None)
+
+
+def _stored(body: list[ast.stmt]) -> Iterator[str]:
+    """Names that statements bind, those of rewritten exits among them."""
+    for node in (n for stmt in body for n in ast.walk(stmt)):
+        if isinstance(node, ast.Name) and node.id.startswith(HIDDEN):
+            yield node.id
 
 
 def _bound_names(tree: FunctionNode) -> Iterator[str]:

@@ -24,7 +24,8 @@ from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor, is_recording
 from .calls import Calls
 from .host import HostCall
-from .loops import LoopPolicy, LoopStatement
+from .loops import ControlPolicy
+from .nested import Nested
 from .random_state import set_random_state
 from .surroundings import Fixture, Lifted, Place
 from .tracer import TRACERS, ScalarTracer, Storage, Tracer, ViewStep
@@ -42,17 +43,17 @@ class Trace:
     """The nodes written down so far, and what the function met that is no argument."""
 
     def __init__(
-        self, env: ShapeEnv, of_tensors: bool = False, policy: LoopPolicy | None = None
+        self, env: ShapeEnv, of_tensors: bool = False, policy: ControlPolicy | None = None
     ) -> None:
-        self.env, self.policy = env, policy or LoopPolicy(allowed=not of_tensors)
+        self.env, self.policy = env, policy or ControlPolicy(allowed=not of_tensors)
         self.recording = is_recording()
         self.of_tensors = of_tensors
         self.inputs: list[Node] = []
         self.nodes: list[Node] = []
         self.storages: list[Storage] = []  # of the inputs
         self.known_storages: list[Storage] = []
-        self.loops: list[LoopStatement] = []  # whose steps are being written down
-        self.next_loop = 0
+        self.nested: list[Nested] = []  # whose graphs are being written down
+        self.next_nested = 0
         self.lifted: list[Lifted] = []
         self.fixtures: dict[tuple[int, str], Fixture] = {}
         self.hosts: list[HostCall] = []
@@ -82,8 +83,8 @@ class Trace:
             self.values.note(node, value)
         storage = Storage(node, order, mutable=mutable and not spec.weak)
         self.storages.append(storage)
-        for loop in self.loops:
-            loop.adopt(storage)
+        for nested in self.nested:
+            nested.adopt(storage)
         self.known_storages.append(storage)
         return storage
 

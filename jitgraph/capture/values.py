@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import CaptureError
 from ..graph import CONSTANT, SIZE, Node
 from ..ops import Kind
-from ..ops.control import LOOP
+from ..ops.control import COND, LOOP
 from ..symbolic import ShapeEnv, Size
 
 
@@ -56,7 +56,7 @@ class Values:
             return node.attrs["value"]
         if node.op is SIZE:
             return self.env.hint(node.attrs["dim"])
-        if node.kind is Kind.SOURCE or node.op is LOOP:
+        if node.kind is Kind.SOURCE or node.op in (COND, LOOP):
             raise CaptureError(f"the value of {node!r} is not known while it is captured")
         values = [
             v.item() if i.spec.weak and isinstance(v, np.ndarray) else v

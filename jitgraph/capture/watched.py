@@ -1,5 +1,5 @@
-"""Python's own objects around a step of a loop, which is run once to be written down: none of them
-may change, or each of the other steps would have changed it too.
+"""Python's own objects around a step of a loop or a side of a branch, which is run once to be
+written down: none of them may change, or other steps would have changed it too, or none.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from .surroundings import is_library
 from .tracer import TRACERS
 
-_HIDDEN = ("__loop", "__jitgraph__")
+_HIDDEN = ("__loop", "__branch", "__jitgraph__")
 
 
 class UnwatchableError(Exception):

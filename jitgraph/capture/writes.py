@@ -22,7 +22,7 @@ from ..ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
 from ..spec import Spec, dims
 from ..symbolic import add, mul
 from .calls import select
-from .refusal import LoopRefusedError
+from .refusal import RefusedError
 from .tracer import Storage, Tracer, check_same_kind, fitted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Writes:
                 "the new value with where()"
             )
         if storage.of_loop:
-            raise LoopRefusedError(
+            raise RefusedError(
                 storage.of_loop,
                 f"an array is written that names share in some steps only ({user_line()})",
             )

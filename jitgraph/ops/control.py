@@ -1,9 +1,13 @@
-"""Loops of a program.
+"""Loops and branches of a program.
 
-A `loop` node repeats a graph, its body; `loop_result` nodes are what it leaves behind.  Its inputs
-are the values it starts from and those that stay as they are; the body has inputs of its own for
-both, in this order.  First come the values that the body changes in place (its `writes`), then
+A `loop` node repeats a graph, its body; `control_result` nodes are what it leaves behind.  Its
+inputs are the values it starts from and those that stay as they are; the body has inputs of its own
+for both, in this order.  First come the values that the body changes in place (its `writes`), then
 those it computes anew (its `outputs`).
+
+A `cond` node runs one of two graphs.  Its inputs are the condition, the values that one of the
+graphs changes in place, and those they read; the graphs have inputs for all but the condition.
+Both compute the same outputs.
 """
 
 from __future__ import annotations
@@ -19,23 +23,26 @@ from .op import DType, Kind, Op, register
 
 
 def _no_eval(*args: Any, **attrs: Any) -> Any:
-    raise CaptureError("a loop belongs to the program it was captured in")
+    raise CaptureError("a loop or a branch belongs to the program it was captured in")
 
 
-def _loop_spec(*specs: Spec, **attrs: Any) -> Spec:
+def _token(*specs: Spec, **attrs: Any) -> Spec:
     """A token, for the results to come after."""
     return Spec((), np.dtype(bool))
 
 
-LOOP = register(Op("loop", Kind.CONTROL, _no_eval, _loop_spec))
-# test: a graph whose output is whether to go on, or None; body: the graph that is repeated;
-# index, count: for a loop of known length, a symbol that the body's sizes may mention, which runs
-# from 2 to count + 1 (symbols of sizes are never below 2); last: how many of the body's outputs, at
-# their end, no step starts from
+LOOP = register(Op("loop", Kind.CONTROL, _no_eval, _token))
+# body: the graph that is repeated; test: a graph whose output is whether to go on, asked before
+# each step; index, count: for a loop of known length, a symbol that the body's sizes may mention,
+# which runs from 2 to count + 1 (symbols of sizes are never below 2); last: how many of the body's
+# outputs, at their end, no step starts from
 
-LOOP_RESULT = register(
+COND = register(Op("cond", Kind.CONTROL, _no_eval, _token))
+# taken, otherwise: the graphs; written: how many inputs after the condition they change
+
+CONTROL_RESULT = register(
     Op(
-        "loop_result",
+        "control_result",
         Kind.CONTROL,
         lambda values, *, position, shape, dtype, weak: np.asarray(values[position]),
         lambda token, *, position, shape, dtype, weak: _result_spec(shape, dtype, weak),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Context, Decimal
 
 from .. import lanes
 from ..ir_values import DOUBLE, LOG_SERIES, SINGLE, THIRD, Value, pattern
@@ -89,10 +90,9 @@ def _exp_rest(r: Value, error: Value | None = None) -> Value:
 
 def exp(x: Value, more: Value | None = None) -> Value:
     """exp(x + more), where ``more`` is tiny."""
-    power, r, error = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
+    power, r, _ = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
     r = r if more is None else r + more
-    rest = _exp_rest(r, error if x.real is DOUBLE else None)
-    return power.times((rest + r) + 1.0)
+    return power.times((_exp_rest(r) + r) + 1.0)
 
 
 def exp_pair(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Power]:
@@ -180,14 +180,73 @@ def _log_of_single(f: Value) -> Value:
     return f + f * f * f.polynomial((*SINGLE.log, -0.5))
 
 
+def _tables_of_log(base: Decimal, quantum: float) -> tuple[list[float], ...]:
+    """For a significand by its four leading bits: a short number c next to its inverse, and
+    -log(c) to a base in two parts, the first of which is a multiple of a power of two.
+    """
+    inverses, logarithms, rests = [], [], []
+    for k in range(16):
+        center = (1 + (k + 0.5) / 16) / (1 if k < 8 else 2)
+        c = round(256 / center) / 256 if 0 < k < 15 else 1.0  # 1 on both sides of 1
+        logarithm = -_EXACT.divide(_EXACT.ln(Decimal(c)), _EXACT.ln(base))
+        inverses.append(c)
+        logarithms.append(round(float(logarithm) / quantum) * quantum)
+        rests.append(float(_EXACT.subtract(logarithm, Decimal(logarithms[-1]))))
+    return inverses, logarithms, rests
+
+
+_EXACT = Context(prec=50)
+_E = _EXACT.exp(Decimal(1))
+_TABLES = {  # quanta: so that a sum with a multiple of log(2) is exact
+    "e": _tables_of_log(_E, 2.0**-32),
+    "2": _tables_of_log(Decimal(2), 2.0**-40),
+    "10": _tables_of_log(Decimal(10), 2.0**-40),
+}
+_LOG_NEAR_ONE = (  # (log(1 + f) - f) / f**2 over f; -1/32 < f < 1/16
+    -0.08744709589578414, 0.11071475315743205, -0.12501881607732943, 0.142858204033048,
+    -0.1666666615472538, 0.19999999927088222, -0.24999999999856423, 0.3333333333334774,
+    -0.5000000000000002,
+)  # fmt: skip
+_SCALES = {  # log(2) and log(e) to a base, each in two parts
+    "e": (DOUBLE.ln2, (1.0, 0.0)),
+    "2": ((1.0, 0.0), (1.4426950408889634, 2.0355273740931033e-17)),
+    "10": (DOUBLE.log10_2, (0.4342944819032518, 1.098319650216765e-17)),
+}
+
+
+def _log_by_tables(x: Value, base: str) -> Value:
+    """log(2**k * m) = k * log(2) - log(c) + log(1 + f) with f = c * m - 1, for a c next to 1 / m"""
+    (high, low), (scale, scale_low) = _SCALES[base]
+    k, m = decompose(x)
+    index = m.bits() >> (DOUBLE.mantissa - 4)
+    c, logarithm, rest = (
+        lanes.entry_of(table, index, f"{name}.{base}")
+        for table, name in zip(_TABLES[base], ("inverse", "logarithm", "rest"), strict=True)
+    )
+    f = m.fma(c, m.constant(-1.0))
+    whole = k.fma(k.constant(high), logarithm)
+    if low:
+        rest = k.fma(k.constant(low), rest)
+    bent = f * f * f.polynomial(_LOG_NEAR_ONE)
+    if base == "e":
+        product, rest = f, bent + rest
+    else:
+        product = f.times(f.constant(scale))
+        rest = bent * scale + ((f.fma(f.constant(scale), -product) + f * scale_low) + rest)
+    total, error = fast_two_sum(whole, product)
+    return (total + (error + rest)).where(k - k == 0.0, total)  # k is infinite where x is, or zero
+
+
 def log(x: Value) -> Value:
+    if x.real is DOUBLE and lanes.available():
+        return _log_by_tables(x, "e")
     high, low = x.real.ln2
     k, m = decompose(x)
     f = m - 1.0
     if x.real is SINGLE:
         return _log_specials(x, k * high + (k * low + _log_of_single(f)), carried=True)
     half_square, tail = _log_tail(f)
-    return _log_specials(x, k * high - ((half_square - (tail + k * low)) - f), carried=True)
+    return _log_specials(x, k * high - ((half_square - (tail + k * low)) - f))
 
 
 def log1p_pair(
@@ -227,6 +286,8 @@ def log_of_base(base: int) -> Callable[[Value], Value]:
         return _log_specials(x, k + rest, carried=True)
 
     def of_double(x: Value) -> Value:
+        if lanes.available():
+            return _log_by_tables(x, str(base))
         high, low = x.real.log_scale[base]
         k, m = decompose(x)
         f = m - 1.0

@@ -293,7 +293,7 @@ def test_effects_happen_at_every_call(capsys) -> None:
 
 
 def decide(x):
-    return x if x.sum() > 0 else -x
+    return x if int(x.sum()) > 0 else -x
 
 
 def test_a_helper_that_no_graph_can_hold_is_called_in_the_middle() -> None:

@@ -1,0 +1,124 @@
+"""Graphs inside a graph: what a loop repeats, and what a branch does or leaves.
+
+While such a graph is written down, every array of the trace stands for itself as it is when the
+graph starts.  What the graph writes to and what names it binds becomes known by comparing that with
+how things are at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from ..graph import INPUT, Graph, Node
+from ..ops import views
+from ..ops.control import CONTROL_RESULT
+from ..ops.indexing import INDEX_ADD, INDEX_PUT
+from ..spec import Spec
+from .refusal import RefusedError
+from .tracer import Storage, Tracer
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+
+class Nested:
+    """One run of a statement of the user's function that may become a node with graphs inside.
+
+    traced: whether its graphs are being written down, instead of Python doing what it says.
+    """
+
+    def __init__(self, trace: Trace, key: str) -> None:
+        self.trace, self.key = trace, key
+        self.traced = False
+        file, line, _ = key.rsplit(":", 2)
+        self.where = f"{Path(file).name}:{line}"
+
+    def refuse(self, reason: str) -> NoReturn:
+        raise RefusedError(self.key, reason)
+
+    def _may_be_traced(self) -> bool:
+        policy = self.trace.policy
+        return policy.allowed and self.key not in policy.refused
+
+    def _begin(self) -> None:
+        trace = self.trace
+        self.traced = True
+        self.number, trace.next_nested = trace.next_nested, trace.next_nested + 1
+        trace.nested.append(self)
+        self.outer, trace.nodes = trace.nodes, []
+        self.written = trace.writes.checkpoint()
+        self.stood: dict[Storage, tuple[Node, Node]] = {}
+        self.inputs: list[Node] = []
+        for storage in trace.known_storages:
+            self.adopt(storage)
+
+    def adopt(self, storage: Storage) -> None:
+        """Let an array from outside stand for itself at the start of the graph."""
+        before = storage.node
+        inside = self._placeholder(before.spec)
+        self.trace.values.stand_in(inside, before)
+        self.stood[storage] = before, inside
+        storage.assign(inside)
+
+    def _placeholder(self, spec: Spec) -> Node:
+        node = Node(INPUT, (), {"name": f"x{len(self.inputs)}"}, spec)
+        self.inputs.append(node)
+        return node
+
+    def _changed(self) -> list[Storage]:
+        """Arrays from outside that have been written to."""
+        return [s for s, (_, inside) in self.stood.items() if s.node is not inside]
+
+    def _written(self, storage: Storage) -> Node:
+        """The new value of an array that was written to, as a write to the old one."""
+        inside = self.stood[storage][1]
+        start = storage.node
+        while start.op in (views.UPDATE, INDEX_PUT, INDEX_ADD):
+            start = start.inputs[0]
+        if start is inside:
+            return storage.node
+        whole = {"slices": views.whole_slices(inside.spec.shape)}
+        node = Node(views.UPDATE, (inside, storage.node), whole, inside.spec, storage.node.where)
+        return self.trace.add(node)
+
+    def _graph(
+        self, name: str, nodes: Sequence[Node], outputs: Sequence[Node],
+        writes: Sequence[tuple[Node, Node]],
+    ) -> Graph:  # fmt: skip
+        for node in nodes:
+            if any(self.trace.env.has_index(d) for d in node.spec.shape):
+                self.refuse("an array has another size at each step")
+        label = f"{name}{self.number}"
+        return Graph(label, tuple(self.inputs), tuple(nodes), tuple(outputs), (), tuple(writes))
+
+    def _read(self, *graphs: Graph) -> set[Node]:
+        """The inputs that graphs use."""
+        read: set[Node] = set()
+        for graph in graphs:
+            read.update(graph.needed, *(node.inputs for node in graph.nodes))
+        return read
+
+    def _end(self) -> None:
+        """Back to what is around the graph, with every array as it was."""
+        trace = self.trace
+        if trace.nested[-1] is not self:
+            raise AssertionError("graphs end in another order than they began")
+        trace.nested.pop()
+        trace.nodes = self.outer
+        trace.writes.forget(self.written)
+        for storage, (before, _) in self.stood.items():
+            storage.assign(before)
+        trace.renew()
+
+    def _result(self, token: Node, position: int, spec: Spec) -> Node:
+        attrs = {"position": position, "shape": spec.shape, "dtype": spec.dtype, "weak": spec.weak}
+        return self.trace.add(Node(CONTROL_RESULT, (token,), attrs, spec, self.where))
+
+    def _named(self, node: Node, like: Storage | None) -> Tracer:
+        """What a name is bound to afterwards."""
+        tracer = self.trace.tracer(node)
+        if like is not None:
+            tracer.storage.mutable = like.mutable and tracer.storage.mutable
+        return tracer
