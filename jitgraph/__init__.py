@@ -9,6 +9,7 @@ from jitgraph_codegen.threads import get_num_threads, set_num_threads
 from . import functions as _functions
 from . import random
 from .compile import CacheInfo, CompiledFunction, RecompileWarning, compile
+from .control import cond, fori_loop, map, scan, while_loop
 from .creation import (
     arange,
     eye,
@@ -42,7 +43,7 @@ __all__ = [
     "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CompiledFunction", "DTypeError",
     "GradientError", "Graph", "GraphError", "JitgraphError", "RecompileWarning", "ShapeError",
     "Tensor", "__version__", "arange",
-    "compile", "eye", "from_numpy", "full", "get_num_threads", "linspace", "manual_seed",
-    "no_grad", "ones", "parse", "rand", "randint", "randn", "random",
-    "set_num_threads", "tensor", "zeros", *_functions.__all__,
+    "compile", "cond", "eye", "fori_loop", "from_numpy", "full", "get_num_threads", "linspace",
+    "manual_seed", "map", "no_grad", "ones", "parse", "rand", "randint", "randn", "random",
+    "scan", "set_num_threads", "tensor", "while_loop", "zeros", *_functions.__all__,
 ]  # fmt: skip

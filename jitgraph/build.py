@@ -30,7 +30,7 @@ from .ops import Kind
 from .ops.control import COND, CONTROL_RESULT, LOOP
 from .ops.elementwise import CAST
 from .ops.host import HOST, HOST_RESULT
-from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits
+from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits, whole_slices
 from .options import Options
 from .products import native_product
 from .recorder import Recorder
@@ -383,7 +383,15 @@ class _Builder:
         expression = f'array({self._value(node)}, {node.spec.dtype.name}, order="C")'
         name = self._fresh()
         self._emit(f"{name} = {expression}")
-        self.recorder.call(name, expression)
+        target = Node(INPUT, (), {"name": name}, replace(node.spec, weak=False))
+        whole = {"slices": whole_slices(node.spec.shape)}
+        write = Node(UPDATE, (target, node), whole, target.spec, node.where)
+        copied = native_copy(write, name, self._memory)
+        if copied is None:
+            self.recorder.call(name, expression)
+        else:
+            self.recorder.make(name, target.spec)
+            self.recorder.copy(copied)
         return name
 
     def _invariant(self, node: Node) -> str:

@@ -162,6 +162,18 @@ class Graph:
     def __str__(self) -> str:
         return to_text(self)
 
+    def to_dot(self) -> str:
+        """The graph in Graphviz's language."""
+        from .drawing import to_dot
+
+        return to_dot(self)
+
+    def _repr_html_(self) -> str:
+        """A drawing, for notebooks."""
+        from .drawing import to_html
+
+        return to_html(self)
+
     def users(self) -> dict[Node, list[Node]]:
         found: dict[Node, list[Node]] = {}
         for node in self.nodes:
@@ -265,7 +277,7 @@ def pruned(graph: Graph) -> Graph:
 
 def to_text(graph: Graph) -> str:
     """One line a node; the graphs inside a loop follow it, further to the right."""
-    names = _names(graph)
+    names = names_of(graph)
     header = ", ".join(f"{names[i]}: {i.spec}" for i in graph.inputs)
     lines = [f"graph {graph.name}({header})"]
     lines += [f"  guard {guard}" for guard in graph.guards]
@@ -287,7 +299,8 @@ def to_text(graph: Graph) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _names(graph: Graph) -> dict[Node, str]:
+def names_of(graph: Graph) -> dict[Node, str]:
+    """What the text form calls each node."""
     names = {node: str(node.attrs["name"]) for node in graph.inputs}
     names.update({node: f"%{k}" for k, node in enumerate(graph.nodes)})
     return names

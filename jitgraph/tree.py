@@ -28,6 +28,11 @@ class Tree:
     def __hash__(self) -> int:
         return self._hash
 
+    @cached_property
+    def size(self) -> int:
+        """How many leaves it has."""
+        return 1 if self.kind is None else sum(child.size for child in self.children)
+
     def unflatten(self, leaves: list[Any]) -> Any:
         return self._build(iter(leaves))
 

@@ -26,6 +26,7 @@ from ..ops.indexing import INDEX_ADD, INDEX_PUT
 from ..spec import PYTHON_SCALARS, Spec, spec_of
 from ..symbolic import SMALLEST, Dim, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
+from ..tree import LEAF, Tree, flatten
 from .nested import Nested
 from .refusal import RefusedError
 from .tracer import TRACERS, Storage, Tracer
@@ -77,6 +78,7 @@ class LoopStatement(Nested):
         self.index = ""  # of a loop of known length
         self.count: Dim = 0
         self.carried: list[_Carried] = []
+        self.trees: list[Tree] = []  # of the carried names
         self.test: Graph | None = None
         self.found: tuple[Any, ...] = ()
         self.aliases: set[str] = set()  # names that may be bound to an array from before the loop
@@ -148,8 +150,28 @@ class LoopStatement(Nested):
             self.watched = Watched(sys._getframe(1).f_locals)
         except UnwatchableError as error:
             self.refuse(str(error))
-        self.carried = [self._entered(n, v) for n, v in zip(self.names, values, strict=True)]
-        return tuple(c.value for c in self.carried)
+        flat = list(map(flatten, values))
+        self.trees = [tree for _, tree in flat]
+        for name, (leaves, tree) in zip(self.names, flat, strict=True):
+            inside = [name] if tree == LEAF else [f"{name}.{k}" for k in range(len(leaves))]
+            self.carried += map(self._entered, inside, leaves)
+        return tuple(self._rebuilt([c.value for c in self.carried]))
+
+    def _rebuilt(self, leaves: Sequence[Any]) -> Iterator[Any]:
+        """The names' values from what is in them."""
+        rest = iter(leaves)
+        for tree in self.trees:
+            yield tree.unflatten([next(rest) for _ in range(tree.size)])
+
+    def _leaves(self, values: Sequence[Any]) -> list[Any]:
+        """What is in the names' values at the end of a step."""
+        found: list[Any] = []
+        for name, value, tree in zip(self.names, values, self.trees, strict=True):
+            leaves, now = flatten(value)
+            if now != tree:
+                self.refuse(f"{name!r} has another structure after a step")
+            found += leaves
+        return found
 
     def _entered(self, name: str, value: Any) -> _Carried:
         trace = self.trace
@@ -198,19 +220,21 @@ class LoopStatement(Nested):
         changed = self._changed()
         if kind := self.watched.changed():
             self.refuse(f"a {kind} is changed in it")
-        self._check_apart(values, changed)
+        carried, bound = self._leaves(values[: len(self.names)]), values[len(self.names) :]
+        self._check_apart([*carried, *bound], changed)
         self._check_integers()
-        outputs = self._outputs(values[: len(self.names)], changed)
-        last = [self._last(v) for v in values[len(self.names) :]]
+        outputs = self._outputs(carried, changed)
+        last = [self._last(v) for v in bound]
         writes = [(self.stood[s][1], self._written(s)) for s in changed]
         body = self._step("body", [*(o for _, o in outputs), *last], writes)
-        self._finish(body, changed, [c for c, _ in outputs], values)
+        self._finish(body, changed, [c for c, _ in outputs], bound)
 
     def _check_apart(self, values: Sequence[Any], changed: Sequence[Storage]) -> None:
         """Each name that a step binds has an array of its own at the end."""
         seen: list[Storage] = []
         unbound = [c.value for c in self.carried if c.before is None]
-        for name, value in zip((*self.names, *self.last), values, strict=True):
+        names = (*(c.name for c in self.carried), *self.last)
+        for name, value in zip(names, values, strict=True):
             if type(value) not in TRACERS or any(value is v for v in unbound):
                 continue
             if value.storage in changed or value.storage in seen:
@@ -299,7 +323,7 @@ class LoopStatement(Nested):
 
     def _finish(
         self, body: Graph, changed: Sequence[Storage], names: Sequence[_Carried],
-        values: tuple[Any, ...],
+        last: Sequence[Any],
     ) -> None:  # fmt: skip
         """Back to what is around the loop, with a node for it and its results."""
         trace = self.trace
@@ -334,9 +358,8 @@ class LoopStatement(Nested):
                 tracer.storage.of_loop = self.key
                 if c.source is not None:
                     c.source.of_loop = self.key
-        last = values[len(self.names) :]
-        found += [self._named(r, v.storage) for r, v in zip(rest_of, last, strict=True)]
-        self.found = tuple(found)
+        after = [self._named(r, v.storage) for r, v in zip(rest_of, last, strict=True)]
+        self.found = (*self._rebuilt(found), *after)
 
     def results(self) -> tuple[Any, ...]:
         """What the names are after the loop."""

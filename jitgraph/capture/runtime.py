@@ -57,6 +57,7 @@ _HIGHER_ORDER = frozenset((
     itertools.takewhile, itertools.dropwhile, itertools.filterfalse, itertools.groupby,
 ))  # fmt: skip  # they call the functions they are given
 _OURS_TO_CAPTURE = (
+    "jitgraph.control",
     "jitgraph.nn",
     "jitgraph.random",
 )  # written like a user's code, with attributes that change
