@@ -15,7 +15,7 @@ from .graph import CONSTANT, INPUT, Graph, Node, everywhere, names_of
 _LETTER = 7.0  # pixels of a letter
 _LINE = 16.0
 _GAP, _BETWEEN_LAYERS, _MARGIN = 14.0, 30.0, 10.0
-MOST_DRAWN = 400  # nodes; of larger graphs a picture tells nothing
+MOST_DRAWN = 300  # nodes; of larger graphs a picture tells nothing
 
 
 def to_dot(graph: Graph) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from .. import interpreter
 from ..errors import CaptureError, user_line
 from ..ops import elementwise as ew
+from ..symbolic import LoopIndexError
+from ..symbolic_int import SymbolicInt
 from .tracer import TRACERS, ScalarTracer, Tracer
 
 Conditions = Callable[[], Any]
@@ -30,6 +35,45 @@ def negated(value: Any) -> Any:
     if type(value) not in TRACERS or _settled(value) is not None:
         return not value
     return ew.LOGICAL_NOT(_truth(value))
+
+
+def compared(comparison: str, a: Any, b: Any) -> Any:
+    """`a < b` and its like, asked for its truth.  What a loop's index decides, which differs from
+    step to step, is a value of the program.
+    """
+    try:
+        return _COMPARISONS[comparison][0](a, b)
+    except LoopIndexError:
+        env = a.env if isinstance(a, SymbolicInt) else b.env
+        trace = interpreter.tracing.trace
+        if trace is None or trace.env is not env:
+            raise
+        a, b = (trace.tracer(trace.node_of(v, user_line())) for v in (a, b))
+        return _COMPARISONS[comparison][1](a, b)
+
+
+def chained(comparisons: tuple[str, ...], first: Any, *others: Conditions) -> Any:
+    """`first < second <= third`, each operand looked at once, and only as far as Python would."""
+    found: Any = True
+    for comparison, other in zip(comparisons, others, strict=True):
+        second = other()
+        link = compared(comparison, first, second)
+        found = link if found is True else both(found, partial(_same, link))
+        if type(found) not in TRACERS and not found:
+            return found
+        first = second
+    return found
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+_COMPARISONS: dict[str, tuple[Callable[[Any, Any], Any], Any]] = {
+    "Eq": (operator.eq, ew.EQUAL), "NotEq": (operator.ne, ew.NOT_EQUAL),
+    "Lt": (operator.lt, ew.LESS), "LtE": (operator.le, ew.LESS_EQUAL),
+    "Gt": (operator.gt, ew.GREATER), "GtE": (operator.ge, ew.GREATER_EQUAL),
+}  # fmt: skip
 
 
 def _settled(value: Any) -> Any:

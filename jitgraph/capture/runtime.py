@@ -169,7 +169,8 @@ class CaptureRuntime:
             self.trace.nested[-1].refuse(f"a {what} is changed in a loop ({user_line()})")
 
     both, either = staticmethod(conditions.both), staticmethod(conditions.either)
-    negated = staticmethod(conditions.negated)
+    negated, compared = staticmethod(conditions.negated), staticmethod(conditions.compared)
+    chained = staticmethod(conditions.chained)
 
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None:
         before = self.attribute(owner, name)

@@ -54,10 +54,11 @@ from typing import Any, Protocol
 from ..errors import CaptureError
 from .control_syntax import BranchText, ControlText, LoopText, left
 from .exits import HIDDEN, flag_of, with_one_exit
-from .liveness import BranchNames, LoopNames, control_names, position
+from .liveness import BranchNames, LoopNames, Position, control_names, position
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
+_ORDER = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _BOUND_OUTSIDE = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)  # what a lambda can't hold
 _NOT_REWRITTEN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
 
@@ -80,6 +81,8 @@ class Runtime(Protocol):
     def both(self, first: Any, then: Any) -> Any: ...
     def either(self, first: Any, then: Any) -> Any: ...
     def negated(self, value: Any) -> Any: ...
+    def compared(self, comparison: str, a: Any, b: Any) -> Any: ...
+    def chained(self, comparisons: Any, first: Any, *others: Any) -> Any: ...
 
 
 def rewritten(function: FunctionType, runtime: Runtime) -> FunctionType | None:
@@ -183,21 +186,31 @@ class _Rewriter(ast.NodeTransformer):
         self.free = frozenset(code.co_freevars)
         self.filename = code.co_filename
         self.stores = 0
-        self.body = with_one_exit(_copied(tree.body)) if isinstance(tree, ast.FunctionDef) else []
-        self.scopes = [frozenset((*_bound_names(tree), *_stored(self.body)))]
-        self.control = control_names(self.body)
+        self.scopes: list[frozenset[str]] = []
+        self.control: list[dict[Position, LoopNames | BranchNames]] = []  # of functions
         self.inside = 0  # loops and branches that may become a program's
 
     def run(self) -> ast.stmt:
         node = self.tree
         arguments = _without_defaults(node.args)
         if isinstance(node, ast.Lambda):
-            body: list[ast.stmt] = [ast.Return(self.visit(_copied(node.body)))]
-            body = [ast.copy_location(b, node.body) for b in body]
+            self.scopes.append(frozenset(_bound_names(node)))
+            made = ast.Return(self.visit(_copied(node.body)))
+            body: list[ast.stmt] = [ast.copy_location(made, node.body)]
         else:
-            body = self._statements(self.body)
-        made = ast.FunctionDef("target", arguments, body, [])
-        return ast.copy_location(made, node)
+            body = self._function(node, _copied(node.body))
+        target = ast.FunctionDef("target", arguments, body, [])
+        return ast.copy_location(target, node)
+
+    def _function(self, node: ast.FunctionDef, body: list[ast.stmt]) -> list[ast.stmt]:
+        """The statements of a function."""
+        body = with_one_exit(body)
+        self.scopes.append(frozenset((*_bound_names(node), *_stored(body))))
+        self.control.append(control_names(body))
+        changed = self._statements(body)
+        self.control.pop()
+        self.scopes.pop()
+        return changed
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         if isinstance(node.func, ast.Name) and node.func.id in _LEFT_ALONE:
@@ -289,9 +302,7 @@ class _Rewriter(ast.NodeTransformer):
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         node.args = self.visit(node.args)
         node.returns = None
-        self.scopes.append(frozenset(_bound_names(node)))
-        node.body = self._statements(node.body)
-        self.scopes.pop()
+        node.body = self._function(node, node.body)
         return node
 
     def _statements(self, stmts: list[ast.stmt]) -> list[ast.stmt]:
@@ -372,7 +383,7 @@ class _Rewriter(ast.NodeTransformer):
         return self._runtime("chosen", node, [key, condition, *sides])
 
     def _names(self, node: ast.stmt) -> LoopNames | BranchNames | None:
-        return self.control.get(position(node)) if len(self.scopes) == 1 else None
+        return self.control[-1].get(position(node))
 
     def _variable(self, kind: str) -> str:
         self.stores += 1
@@ -420,14 +431,18 @@ class _Rewriter(ast.NodeTransformer):
                 )
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return self._runtime("negated", node, [self._condition(operand)])
-            case ast.Compare(left=left, ops=[op, *ops], comparators=[right, *others]) if ops:
-                if isinstance(right, (ast.Name, ast.Constant)):
-                    first = ast.Compare(left, [op], [right])
-                    rest = [ast.Compare(_copied(right), ops, others)]
-                    both = ast.BoolOp(ast.And(), [first, *rest])
-                    for part in (first, *rest, both):
-                        ast.copy_location(part, node)
-                    return self._condition(both)
+            case ast.Compare(left=left, ops=[_, _, *_] as ops, comparators=others) if all(
+                isinstance(op, _ORDER) for op in ops
+            ):
+                names = ast.Tuple([ast.Constant(type(op).__name__) for op in ops], ast.Load())
+                thunks = [
+                    ast.copy_location(ast.Lambda(_parameters([]), self.visit(other)), other)
+                    for other in others
+                ]
+                return self._runtime("chained", node, [names, self.visit(left), *thunks])
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if isinstance(op, _ORDER):
+                name = ast.Constant(type(op).__name__)
+                return self._runtime("compared", node, [name, self.visit(left), self.visit(right)])
         return self.visit(node)  # type: ignore[no-any-return]
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:

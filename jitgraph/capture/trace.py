@@ -281,6 +281,8 @@ class Trace:
             elif top.op is not CONSTANT and (top.kind is Kind.SOURCE or not top.inputs):
                 return None
             stack.extend(top.inputs)
+        if any(self.env.has_index(size.attrs["dim"]) for size in sizes):
+            return None  # which differs from step to step of a loop
         for size in sizes:
             self.env.value(size.attrs["dim"])
         return np.asarray(self.values.of(node)).item()
@@ -323,7 +325,7 @@ def _check_literals(op: Op, inputs: tuple[Node, ...], where: str) -> None:
     if op.kind is not Kind.ELEMENTWISE or op.loop_dtypes is None:
         return
     for node, dtype in zip(inputs, _operand_dtypes(op, inputs), strict=False):
-        if node.op is SIZE and dtype.kind in "iu":
+        if node.op is SIZE and dtype.kind in "iu" and dtype != np.int64:
             bounds = np.iinfo(dtype)
             if not dims.at_least(int(bounds.max), node.attrs["dim"]):
                 raise OverflowError(f"Python integer out of bounds for {dtype} ({where})")

@@ -87,9 +87,52 @@ def until_not(x, n):
     return x, k
 
 
+def that_decides(x, n):
+    for k in range(n):
+        if k % 3 == 0 and k > 4:
+            x = x + k
+    return x
+
+
+def with_a_break(x, n):
+    steps = 0
+    for k in range(n):
+        if x.sum() > 500.0:
+            break
+        x = x * 1.05 + k
+        steps += 1
+    return x, steps
+
+
+def with_a_continue(x, n):
+    total = np.zeros_like(x)
+    for k in range(n):
+        x = x * 0.9 + 0.01 * k
+        if x[0] > x[1]:
+            continue
+        total = total + x
+    return total
+
+
+def until_it_holds(x, n):
+    while True:
+        x = x * 0.9
+        if x.max() < 1e-3:
+            break
+    return x
+
+
+def of_a_pair(x, n):
+    state = x, {"sum": x.sum()}
+    for k in range(n):
+        state = state[0] * 0.5, {"sum": state[1]["sum"] + state[0].sum() * k}
+    return state[0], state[1]["sum"]
+
+
 LOOPS = {
     diffuse: (0.1,), in_turn: (), newton: None, total_of_rows: (), levels: (), last_of_each: (),
-    nested: (), fibonacci_of_arrays: (), with_a_helper: (), until_not: (),
+    nested: (), fibonacci_of_arrays: (), with_a_helper: (), until_not: (), that_decides: (),
+    with_a_break: (), with_a_continue: (), until_it_holds: (), of_a_pair: (),
 }  # fmt: skip
 
 
@@ -176,13 +219,6 @@ def of_an_attribute(x):
     return state.x
 
 
-def that_decides(x):
-    for k in range(12):
-        if k % 3 == 0:
-            x = x + k
-    return x
-
-
 def of_a_name_for_another_array(x):
     y = x * 2
     for _ in range(13):
@@ -251,7 +287,7 @@ def of_integers_without_end(x):
 WRITTEN_OUT = [
     that_adds_to_a_list, that_counts_by_a_helper, that_reads_a_property, that_uses_up_an_iterator,
     of_integers_without_end,
-    few, of_other_sizes, of_a_list, of_an_attribute, that_decides, of_a_name_for_another_array,
+    few, of_other_sizes, of_a_list, of_an_attribute, of_a_name_for_another_array,
     that_widens,
 ]  # fmt: skip
 
