@@ -38,10 +38,13 @@ NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
 
 
 class _UnrolledError(CaptureError):
-    """A function whose loops make very many kernels, or calls between them."""
+    """A function for Numba to compile as it is written, if it can.
 
-    def __init__(self, name: str, kernels: int, calls: int, specialisation: Specialisation) -> None:
-        super().__init__(f"{name}: its loops make {kernels} kernels and {calls} calls, in a row")
+    specialisation: its graph, if that has been captured.
+    """
+
+    def __init__(self, reason: str, specialisation: Specialisation | None = None) -> None:
+        super().__init__(reason)
         self.specialisation = specialisation
 
 
@@ -137,9 +140,10 @@ class CompiledFunction:
             except _UnrolledError as error:
                 if not self._strict and _is_plain(args, kwargs):
                     return self._as_written(error, bound, arguments, args)
-                found = error.specialisation
-                found.forward  # noqa: B018 - compiles
-                self._keep(found, bound, arguments)
+                try:
+                    found = self._written_out(error, bound, arguments)
+                except CaptureError as error:
+                    return self._fall(bound, arguments, str(error), args, kwargs)
             except CaptureError as error:
                 return self._fall(bound, arguments, str(error), args, kwargs)
             except Exception as error:
@@ -249,10 +253,22 @@ class CompiledFunction:
             self._fallbacks += 1
             fallback = Fallback(str(unrolled), attempted.numba)
             self._cache[bound.tree, arguments.entries] = fallback
-        else:
-            unrolled.specialisation.forget_first_calls()
-            self._keep(unrolled.specialisation, bound, arguments)
+            return attempted.result
+        try:
+            self._written_out(unrolled, bound, arguments).forget_first_calls()
+        except CaptureError as error:
+            self._cache[bound.tree, arguments.entries] = Fallback(str(error))
         return attempted.result
+
+    def _written_out(
+        self, unrolled: _UnrolledError, bound: Bound, arguments: Arguments
+    ) -> Specialisation:
+        """The graph after all."""
+        if unrolled.specialisation is None:
+            return self._specialise(bound, arguments)
+        unrolled.specialisation.forward  # noqa: B018 - compiles
+        self._keep(unrolled.specialisation, bound, arguments)
+        return unrolled.specialisation
 
     def _failed(
         self, bound: Bound, arguments: Arguments, error: Exception, args: Any, kwargs: Any
@@ -302,16 +318,21 @@ class CompiledFunction:
         known = self._cache.get((bound.tree, arguments.entries))
         if isinstance(known, list) and len(known) == MOST_VERSIONS:
             raise CaptureError(self._too_many(known))
+        from .capture import OfNumbersError
         from .specialising import specialise  # `import jitgraph` is to be quick
 
-        specialisation = specialise(
-            self._function, self.__name__, self._signature, self._options, bound, arguments,
-            self._donated,
-        )  # fmt: skip
+        try:
+            specialisation = specialise(
+                self._function, self.__name__, self._signature, self._options, bound, arguments,
+                self._donated, of_numbers=most is None,
+            )  # fmt: skip
+        except OfNumbersError as error:
+            raise _UnrolledError(str(error)) from None
         if most is not None and not specialisation.graph.effects:
             kernels, calls = specialisation.kernels_to_compile, len(specialisation.captured.hosts)
-            if kernels > most or calls > MOST_CALLS or specialisation.captured.of_numbers:
-                raise _UnrolledError(self.__name__, kernels, calls, specialisation)
+            if kernels > most or calls > MOST_CALLS:
+                reason = f"{self.__name__}: its loops make {kernels} kernels and {calls} calls"
+                raise _UnrolledError(f"{reason}, in a row", specialisation)
         specialisation.forward  # noqa: B018 - compiles
         self._keep(specialisation, bound, arguments)
         return specialisation

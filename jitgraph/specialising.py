@@ -54,12 +54,16 @@ def specialise(
     bound: Bound,
     arguments: Arguments,
     donated: Collection[str],
+    of_numbers: bool = True,
 ) -> Specialisation:
-    """Capture a function for the arguments of a call.  donated: parameters whose memory it may use.
+    """Capture a function for the arguments of a call.
 
-    Raises `CaptureError` for what no graph holds, and NumPy's errors for wrong shapes and dtypes.
+    donated: parameters whose memory it may use.  of_numbers: whether to write out loops that
+    compute a number at a time, instead of raising `OfNumbersError`.  Raises `CaptureError` for what
+    no graph holds, and NumPy's errors for wrong shapes and dtypes.
     """
-    policy = ControlPolicy(allowed=not arguments.any_tensor and options.target == "cpu")
+    allowed = not arguments.any_tensor and options.target == "cpu"
+    policy = ControlPolicy(allowed=allowed, of_numbers=of_numbers)
     while True:
         try:
             return _specialised(

@@ -3,7 +3,7 @@
 from .capturing import Argument, Captured, capture
 from .host import HostCall
 from .loops import ControlPolicy
-from .refusal import RefusedError
+from .refusal import OfNumbersError, RefusedError
 from .runtime import captured_through
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
@@ -14,7 +14,7 @@ __all__ = [
     "Captured",
     "ControlPolicy",
     "HostCall",
-    "RefusedError",
+    "OfNumbersError", "RefusedError",
     "ScalarTracer",
     "Trace",
     "Tracer",

@@ -15,7 +15,7 @@ from ..spec import Spec, dims
 from ..symbolic import LoopIndexError, ShapeEnv, Size
 from .host import HostCall
 from .loops import ControlPolicy
-from .refusal import RefusedError
+from .refusal import EndedError, RefusedError
 from .surroundings import Fixture, Lifted
 from .trace import Trace
 from .tracer import Tracer
@@ -28,7 +28,6 @@ class Captured:
     lifted: arrays of the surroundings, the graph's last inputs.
     fixtures: values of the surroundings that must be what they were.
     hosts: the functions its host nodes call.
-    of_numbers: whether a loop of the function, which is written out, computes a number at a time.
     """
 
     graph: Graph
@@ -36,7 +35,6 @@ class Captured:
     fixtures: tuple[Fixture, ...]
     hosts: tuple[HostCall, ...]
     env: ShapeEnv
-    of_numbers: bool = False
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -87,7 +85,7 @@ def capture(
         except KeyError:  # by an object that the capture does not look into
             trace.policy.allowed = False
             raise RefusedError("", "a value of a step is kept outside of its loop") from None
-    except RefusedError:
+    except (RefusedError, EndedError):
         raise
     except Exception as error:
         if trace.nested:
@@ -112,9 +110,8 @@ def capture(
         () if trace.last_call is None else (replace[trace.last_call],),
     )
     return Captured(
-        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env,
-        trace.policy.of_numbers,
-    )  # fmt: skip
+        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env
+    )
 
 
 def _canonical(trace: Trace, env: ShapeEnv) -> tuple[list[Node], dict[Node, Node]]:

@@ -28,7 +28,7 @@ from ..symbolic import SMALLEST, Dim, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
 from ..tree import LEAF, Tree, flatten
 from .nested import Nested
-from .refusal import RefusedError
+from .refusal import OfNumbersError, RefusedError
 from .tracer import TRACERS, Storage, Tracer
 from .watched import UnwatchableError, Watched
 
@@ -44,7 +44,8 @@ class ControlPolicy:
     """What one capture after another learns about a function's loops and branches.
 
     refused: those that Python runs.  promoted: what a name is from the first step on, by
-    loop and name.  of_numbers: whether there is one that computes a number at a time.
+    loop and name.  of_numbers: whether those that compute a number at a time are run in Python,
+    or end the capture.
     """
 
     allowed: bool = True
@@ -317,7 +318,8 @@ class LoopStatement(Nested):
     def _step(self, name: str, outputs: list[Node], writes: list[tuple[Node, Node]]) -> Graph:
         nodes = self.trace.nodes
         if name == "body" and not any(map(is_of_arrays, nodes)):
-            self.trace.policy.of_numbers = True
+            if not self.trace.policy.of_numbers:
+                raise OfNumbersError(f"a loop computes single numbers ({self.where})")
             self.refuse("a step computes single numbers")
         return self._graph(name, nodes, outputs, writes)
 

@@ -16,11 +16,14 @@ from ..ops import views
 from ..ops.control import CONTROL_RESULT
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
 from ..spec import Spec
-from .refusal import RefusedError
+from .refusal import EndedError, RefusedError
 from .tracer import Storage, Tracer
 
 if TYPE_CHECKING:
     from .trace import Trace
+
+
+MOST_NESTED = 300  # loops and branches of a graph
 
 
 class Nested:
@@ -46,6 +49,8 @@ class Nested:
         trace = self.trace
         self.traced = True
         self.number, trace.next_nested = trace.next_nested, trace.next_nested + 1
+        if self.number > MOST_NESTED:
+            raise EndedError("its loops, which are written out step by step, have many branches")
         trace.nested.append(self)
         self.outer, trace.nodes = trace.nodes, []
         self.written = trace.writes.checkpoint()
