@@ -136,16 +136,8 @@ def _names_of(loop: Loop, read_in_it: Names, after: Names) -> LoopNames | None:
         return None
     bound = frozenset(name.id for name in _bound(loop.body))
     if isinstance(loop, ast.For):
-        call = loop.iter
-        plain = (
-            isinstance(call, ast.Call)
-            and isinstance(call.func, ast.Name)
-            and call.func.id == "range"
-            and not call.keywords
-            and not any(isinstance(a, ast.Starred) for a in call.args)
-        )
         target = loop.target.id if isinstance(loop.target, ast.Name) else None
-        if not plain or target is None or target in bound | after:
+        if target is None or target in bound | after or not is_walked(loop.iter):
             return None
     elif any(isinstance(n, (ast.NamedExpr, ast.Await)) for n in ast.walk(loop.test)):
         return None
@@ -156,6 +148,24 @@ def _names_of(loop: Loop, read_in_it: Names, after: Names) -> LoopNames | None:
     augmented = bound - {name.id for name in _bound(loop.body) if name not in adding}
     last = bound & after - carried
     return LoopNames(_sorted(carried), _sorted(last), augmented, flag_of(loop))
+
+
+def range_of(iterated: ast.expr) -> ast.Call | None:
+    """The call of `range`, if that is what a loop runs over."""
+    plain = (
+        isinstance(iterated, ast.Call)
+        and isinstance(iterated.func, ast.Name)
+        and iterated.func.id == "range"
+        and not iterated.keywords
+        and not any(isinstance(a, ast.Starred) for a in iterated.args)
+    )
+    return iterated if plain else None  # type: ignore[return-value]
+
+
+def is_walked(iterated: ast.expr) -> bool:
+    """Whether a loop may run over numbers or the elements of an array."""
+    walked = isinstance(iterated, (ast.Name, ast.Attribute, ast.Subscript))
+    return walked or range_of(iterated) is not None
 
 
 def _sorted(names: Names) -> tuple[str, ...]:

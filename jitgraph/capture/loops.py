@@ -93,11 +93,24 @@ class LoopStatement(Nested):
             values = range(*args) if function is builtins.range else function(*args)
             yield from values
             return
-        start, step, self.count = bounds[0], bounds[2], _count(*bounds)
+        yield self._any(*bounds)
+
+    def along(self, iterated: Any) -> Iterator[Any]:
+        """What a loop runs over: all of it, or an element of an array that stands for any."""
+        length = iterated.node.spec.shape[0] if type(iterated) is Tracer and iterated.ndim else 0
+        bounds = 0, length, 1
+        if not length or not self._may_be_traced() or not self._is_long(bounds):
+            yield from iterated
+            return
+        yield iterated[self._any(*bounds)]
+
+    def _any(self, start: Dim, stop: Dim, step: int) -> Any:
+        """The number that stands for any of a range."""
+        self.count = _count(start, stop, step)
         self._begin()
         index = self.trace.env.index(self.count)
         self.index = str(index)
-        yield user_int(add(start, mul(step, sub(index, SMALLEST))), self.trace.env)
+        return user_int(add(start, mul(step, sub(index, SMALLEST))), self.trace.env)
 
     def _is_long(self, bounds: tuple[Dim, Dim, int]) -> bool:
         env = self.trace.env

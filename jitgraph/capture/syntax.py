@@ -54,7 +54,7 @@ from typing import Any, Protocol
 from ..errors import CaptureError
 from .control_syntax import BranchText, ControlText, LoopText, left
 from .exits import HIDDEN, flag_of, with_one_exit
-from .liveness import BranchNames, LoopNames, Position, control_names, position
+from .liveness import BranchNames, LoopNames, Position, control_names, position, range_of
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
@@ -316,9 +316,11 @@ class _Rewriter(ast.NodeTransformer):
             self.generic_visit(node)
             node.body += [left(flag, node)] if flag else []
             return node
-        assert isinstance(node.iter, ast.Call)
         loop = LoopText(self._variable("loop"), names, node)
-        over = [self.visit(n) for n in (node.iter.func, *node.iter.args)]
+        if (numbers := range_of(node.iter)) is not None:
+            over = loop.call("over", *(self.visit(n) for n in (numbers.func, *numbers.args)))
+        else:
+            over = loop.call("along", self.visit(node.iter))
         body = [loop.enter(), *self._side(node.body), loop.leave()]
         if flag:
             going_on = self._condition(ast.UnaryOp(ast.Not(), ast.Name(flag, ast.Load())))
@@ -326,7 +328,7 @@ class _Rewriter(ast.NodeTransformer):
             body.append(loop.where_left(flag))
         return [
             self._started(loop, "loop", *_groups(names)),
-            loop.placed(ast.For(node.target, loop.call("over", *over), body, [])),
+            loop.placed(ast.For(node.target, over, body, [])),
             loop.results(),
         ]
 
