@@ -1,8 +1,12 @@
-"""Strided copies in entry stubs: a loop for each axis, or `memmove` of whole rows."""
+"""Strided copies in entry stubs: a loop for each axis, or `memmove` of whole rows.
+
+A copy is a function of its own with the signature of a kernel, over the range of its first axis, so
+that several threads may share it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from llvmlite import ir
@@ -10,18 +14,59 @@ from llvmlite import ir
 from .native import Copy, Strided
 from .stub import I64, StubBuilder, number
 
+KERNEL = ir.FunctionType(ir.VoidType(), [I64, I64, I64, I64])
+_WORK = 4  # additions that the copy of an element is worth
+
+# starts a kernel: its name, buffers, sizes, extent and work
+Launch = Callable[[str, ir.Value, ir.Value, ir.Value, ir.Value], None]
+
 
 def copy_sizes(step: Copy) -> list[str]:
     """The sizes in a copy, as texts."""
     return [t for p in (step.target, step.source) for t in (p.offset, *p.steps)] + [*step.shape]
 
 
-def copy(stub: StubBuilder, step: Copy) -> None:
+def copy(stub: StubBuilder, step: Copy, launch: Launch) -> None:
     """`target[...] = source[...]`, or of one constant element."""
-    itemsize = np.dtype(step.dtype).itemsize
+    b, itemsize = stub.builder, np.dtype(step.dtype).itemsize
     target = _start(stub, step.target, itemsize)
     source = number(0) if step.element else _start(stub, step.source, itemsize)
-    _loop(stub, step, list(range(len(step.shape))), target, source)
+    if not step.shape:
+        _element(stub, step, target, source)
+        return
+    shape = [stub.expression(text) for text in step.shape]
+    work: ir.Value = number(_WORK)
+    for size in shape:
+        work = b.mul(work, size)
+    steps = [
+        b.mul(stub.expression(text), number(itemsize))
+        for place in (step.target, step.source)
+        for text in place.steps
+    ]
+    buffers, sizes = stub.array_of([target, source]), stub.array_of([*shape, *steps])
+    launch(_kernel(stub, step), buffers, sizes, shape[0], work)
+
+
+def _kernel(stub: StubBuilder, step: Copy) -> str:
+    """The function of a copy, by name."""
+    name = f"copy{sum(n.startswith('copy') for n in stub.module.globals)}"
+    function = ir.Function(stub.module, KERNEL, name)
+    function.linkage = "internal"
+    outer = stub.function, stub.builder
+    stub.function, stub.builder = function, ir.IRBuilder(function.append_basic_block("start"))
+    buffers, sizes, low, high = function.args
+    count = len(step.shape)
+    target, source = (stub.load(buffers, 8 * k, I64) for k in range(2))
+    shape, to, of = ([stub.load(sizes, 8 * (p * count + k), I64) for k in range(count)]
+                     for p in range(3))  # fmt: skip
+    b = stub.builder
+    target, source = b.add(target, b.mul(low, to[0])), b.add(source, b.mul(low, of[0]))
+    _loop(
+        stub, step, [b.sub(high, low), *shape[1:]], list(zip(to, of, strict=True)), target, source
+    )
+    stub.builder.ret_void()
+    stub.function, stub.builder = outer
+    return name
 
 
 def _start(stub: StubBuilder, place: Strided, itemsize: int) -> ir.Value:
@@ -30,24 +75,20 @@ def _start(stub: StubBuilder, place: Strided, itemsize: int) -> ir.Value:
 
 
 def _loop(
-    stub: StubBuilder, step: Copy, axes: Sequence[int], target: ir.Value, source: ir.Value
-) -> None:
+    stub: StubBuilder, step: Copy, counts: Sequence[ir.Value],
+    steps: Sequence[tuple[ir.Value, ir.Value]], target: ir.Value, source: ir.Value,
+) -> None:  # fmt: skip
     """Over the first of the axes, with those after it inside."""
     b, itemsize = stub.builder, np.dtype(step.dtype).itemsize
-    if not axes:
+    if not counts:
         _element(stub, step, target, source)
         return
-    axis, *rest = axes
-    count = stub.expression(step.shape[axis])
-    adjacent = step.target.steps[axis] == step.source.steps[axis] == "1"
-    if not rest and adjacent and not step.element:
+    count = counts[0]
+    adjacent = step.target.steps[-1] == step.source.steps[-1] == "1"
+    if len(counts) == 1 and adjacent and not step.element:
         stub.call("memmove", I64, target, source, b.mul(count, number(itemsize)))
         return
     head, body, end = (stub.function.append_basic_block(n) for n in ("axis", "items", "end"))
-    steps = [
-        b.mul(stub.expression(place.steps[axis]), number(itemsize))
-        for place in (step.target, step.source)
-    ]
     before = b.block
     b.branch(head)
     b.position_at_end(head)
@@ -56,8 +97,8 @@ def _loop(
         value.add_incoming(first, before)
     b.cbranch(b.icmp_signed("<", k, count), body, end)
     b.position_at_end(body)
-    _loop(stub, step, rest, to, of)
-    following = [b.add(k, number(1)), b.add(to, steps[0]), b.add(of, steps[1])]
+    _loop(stub, step, counts[1:], steps[1:], to, of)
+    following = [b.add(k, number(1)), b.add(to, steps[0][0]), b.add(of, steps[0][1])]
     for value, new in zip((k, to, of), following, strict=True):
         value.add_incoming(new, b.block)
     b.branch(head)

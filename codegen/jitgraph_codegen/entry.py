@@ -19,7 +19,7 @@ import numpy as np
 from llvmlite import ir
 
 from .blas_calls import multiply, product_sizes
-from .copy_calls import copy, copy_sizes
+from .copy_calls import KERNEL, copy, copy_sizes
 from .native import (
     AliasParam,
     ArrayParam,
@@ -60,7 +60,6 @@ from .recycling import SMALLEST
 from .stub import ENTRY, I32, I64, StubBuilder, number
 from .threads import PARALLEL_WORK
 
-KERNEL = ir.FunctionType(ir.VoidType(), [I64, I64, I64, I64])
 LARGEST_INT = 1 << 15  # arithmetic of larger numbers might leave 64 bits
 
 
@@ -329,11 +328,12 @@ class _Stub(StubBuilder):
             case Branch():
                 self._branch(step)
             case Copy():
-                copy(self, step)
+                copy(self, step, self._launch)
             case Run():
                 buffers = self.array_of([self.data[name] for name in step.buffers])
                 sizes = self.array_of([self.expression(text) for text in step.sizes])
-                self._run(step, buffers, sizes)
+                extent, work = self.expression(step.extent), self.expression(step.work)
+                self._launch(f"kernel{step.kernel}", buffers, sizes, extent, work)
 
     def _repeat(self, step: Loop) -> None:
         """Steps again and again.  Each variable that changes has a place on the stack, with the
@@ -430,15 +430,15 @@ class _Stub(StubBuilder):
         b.ret(number(0))
         b.position_at_end(going_on)
 
-    def _run(self, step: Run, buffers: ir.Value, sizes: ir.Value) -> None:
-        """The kernel, by several threads and without the interpreter's lock where that pays."""
-        b, extent = self.builder, self.expression(step.extent)
-        kernel = self.symbol(f"kernel{step.kernel}")
+    def _launch(
+        self, name: str, buffers: ir.Value, sizes: ir.Value, extent: ir.Value, work: ir.Value
+    ) -> None:
+        """A kernel, by several threads and without the interpreter's lock where that pays."""
+        b, kernel = self.builder, self.symbol(name)
         after = self.function.append_basic_block("after")
         if self.parallel:
             shared = self.function.append_basic_block("shared")
             alone = self.function.append_basic_block("alone")
-            work = self.expression(step.work)
             b.cbranch(b.icmp_signed("<", work, number(PARALLEL_WORK)), alone, shared)
             b.position_at_end(shared)
             with self.others_may_run():
