@@ -311,18 +311,22 @@ class _Builder:
     def _loop(self, node: Node) -> None:
         """A `while` or `for` with the lines of a step; the arrays that it carries are its own."""
         body: Graph = node.attrs["body"]
+        order = list(range(len(body.inputs)))
+        if anew := self._made_anew(body):
+            body, order = _handed_on(body, anew)
         writes = len(body.writes)
         first = writes + len(body.outputs) - node.attrs["last"]
-        given = []
-        for k, value in enumerate(node.inputs):
-            given.append(self._copy(value) if k < first else self._invariant(value))
+        values = [node.inputs[k] for k in order]
+        given = [self._copy(v) if k < first else self._invariant(v) for k, v in enumerate(values)]
         layouts = {
             str(i.attrs["name"]): self.layout.get(value, "C") if k >= first else "C"
-            for k, (i, value) in enumerate(zip(body.inputs, node.inputs, strict=True))
+            for k, (i, value) in enumerate(zip(body.inputs, values, strict=True))
         }
         index = str(node.attrs["index"])
         sizes = [*self.sizes, *([index] if index else [])]
         test: Graph | None = node.attrs.get("test")
+        if test is not None:
+            test = replace(test, inputs=tuple(test.inputs[k] for k in order))
         inner = _Builder(body, layouts, sizes, self.options, (), self, given)
         before, flag, lines = None, "", [f"{INDENT}while True:  # {node.where}"]
         if index:
@@ -343,11 +347,20 @@ class _Builder:
         elif not inner.lines:
             inner._emit("pass")
         self.lines += [*lines, *_indented(inner.lines)]
-        self.left[node] = [*given[:first], *last]
+        self.left[node] = [given[order.index(k)] for k in range(first)] + last
         carried = [*zip([*olds, *last], news, strict=True)]
         tested = None if before is None else before.recorder
         count = str(node.attrs["count"])
         self.recorder.loop(index, count, tested, flag, inner.recorder, carried, last)
+
+    def _made_anew(self, body: Graph) -> list[int]:
+        """Which writes of a step are of whole arrays that no kernel can compute in place."""
+        whole = [k for k, (_, write) in enumerate(body.writes) if _is_whole(write)]
+        if not whole:
+            return []
+        layouts = {str(i.attrs["name"]): "C" for i in body.inputs}
+        plan = stage(_with_own_outputs(body), layouts, self.options, in_loop=True).plan
+        return [k for k in whole if body.writes[k][1] in plan.steps]
 
     def _branch(self, node: Node) -> None:
         """An `if` with the lines of both sides; the arrays that they write to are its own."""
@@ -526,6 +539,40 @@ def _with_own_outputs(graph: Graph) -> Graph:
             nodes.append(node)
         outputs.append(node)
     return replace(graph, nodes=tuple(nodes), outputs=tuple(outputs))
+
+
+def _is_whole(write: Node) -> bool:
+    """Whether a write leaves nothing of an array as it was."""
+    whole = write.op is UPDATE and write.attrs["slices"] == whole_slices(write.spec.shape)
+    return whole and write.inputs[1].spec == write.spec
+
+
+def _handed_on(body: Graph, anew: Sequence[int]) -> tuple[Graph, list[int]]:
+    """The step with some of its writes as values that are handed to the next step, which needs no
+    copy; and where its inputs were before.
+    """
+    values = {write: write.inputs[1] for _, write in (body.writes[k] for k in anew)}
+    changed: dict[Node, Node] = dict(values)
+    nodes = []
+    for node in body.nodes:
+        if node in values:
+            changed[node] = changed.get(values[node], values[node])
+            continue
+        inputs = tuple(changed.get(i, i) for i in node.inputs)
+        made = Node(node.op, inputs, node.attrs, node.spec, node.where)
+        changed[node] = made
+        nodes.append(made)
+    kept = [k for k in range(len(body.writes)) if k not in anew]
+    order = [*kept, *anew, *range(len(body.writes), len(body.inputs))]
+    outputs = (*(body.writes[k][1] for k in anew), *body.outputs)
+    made_body = replace(
+        body,
+        inputs=tuple(body.inputs[k] for k in order),
+        nodes=tuple(nodes),
+        outputs=tuple(changed.get(o, o) for o in outputs),
+        writes=tuple((body.writes[k][0], changed[body.writes[k][1]]) for k in kept),
+    )
+    return made_body, order
 
 
 def _indented(lines: Sequence[str]) -> list[str]:

@@ -6,16 +6,18 @@ that several threads may share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from llvmlite import ir
 
 from .native import Copy, Strided
-from .stub import I64, StubBuilder, number
+from .stub import I32, I64, StubBuilder, number
 
 KERNEL = ir.FunctionType(ir.VoidType(), [I64, I64, I64, I64])
 _WORK = 4  # additions that the copy of an element is worth
+_LINE = 64  # bytes
 
 # starts a kernel: its name, buffers, sizes, extent and work
 Launch = Callable[[str, ir.Value, ir.Value, ir.Value, ir.Value], None]
@@ -47,15 +49,48 @@ def copy(stub: StubBuilder, step: Copy, launch: Launch) -> None:
     launch(_kernel(stub, step), buffers, sizes, shape[0], work)
 
 
-def _kernel(stub: StubBuilder, step: Copy) -> str:
-    """The function of a copy, by name."""
-    name = f"copy{sum(n.startswith('copy') for n in stub.module.globals)}"
+def clear(stub: StubBuilder, address: ir.Value, count: ir.Value, launch: Launch) -> None:
+    """Zeros in so many bytes."""
+    b = stub.builder
+    if "clear" not in stub.module.globals:
+        with _function(stub, "clear") as (buffers, sizes, low, high):
+            inner, start = stub.builder, stub.load(buffers, 0, I64)
+            first, last = (inner.mul(k, number(_LINE)) for k in (low, high))
+            end = stub.load(sizes, 0, I64)
+            last = inner.select(inner.icmp_signed("<", last, end), last, end)
+            zero = ir.Constant(I32, 0)
+            stub.call("memset", I64, inner.add(start, first), zero, inner.sub(last, first))
+    lines = b.sdiv(b.add(count, number(_LINE - 1)), number(_LINE))
+    launch(
+        "clear", stub.array_of([address]), stub.array_of([count]), lines, b.sdiv(count, number(4))
+    )
+
+
+@contextmanager
+def _function(stub: StubBuilder, name: str) -> Iterator[tuple[ir.Value, ...]]:
+    """What the stub builds meanwhile is a function with the signature of a kernel."""
     function = ir.Function(stub.module, KERNEL, name)
     function.linkage = "internal"
     outer = stub.function, stub.builder
     stub.function, stub.builder = function, ir.IRBuilder(function.append_basic_block("start"))
-    buffers, sizes, low, high = function.args
+    yield tuple(function.args)
+    stub.builder.ret_void()
+    stub.function, stub.builder = outer
+
+
+def _kernel(stub: StubBuilder, step: Copy) -> str:
+    """The function of a copy, by name."""
+    name = f"copy{sum(n.startswith('copy') for n in stub.module.globals)}"
     count = len(step.shape)
+    with _function(stub, name) as (buffers, sizes, low, high):
+        _copy_rows(stub, step, count, buffers, sizes, low, high)
+    return name
+
+
+def _copy_rows(
+    stub: StubBuilder, step: Copy, count: int, buffers: ir.Value, sizes: ir.Value, low: ir.Value,
+    high: ir.Value,
+) -> None:  # fmt: skip
     target, source = (stub.load(buffers, 8 * k, I64) for k in range(2))
     shape, to, of = ([stub.load(sizes, 8 * (p * count + k), I64) for k in range(count)]
                      for p in range(3))  # fmt: skip
@@ -64,9 +99,6 @@ def _kernel(stub: StubBuilder, step: Copy) -> str:
     _loop(
         stub, step, [b.sub(high, low), *shape[1:]], list(zip(to, of, strict=True)), target, source
     )
-    stub.builder.ret_void()
-    stub.function, stub.builder = outer
-    return name
 
 
 def _start(stub: StubBuilder, place: Strided, itemsize: int) -> ir.Value:

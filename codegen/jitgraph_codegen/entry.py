@@ -19,7 +19,7 @@ import numpy as np
 from llvmlite import ir
 
 from .blas_calls import multiply, product_sizes
-from .copy_calls import KERNEL, copy, copy_sizes
+from .copy_calls import KERNEL, clear, copy, copy_sizes
 from .native import (
     AliasParam,
     ArrayParam,
@@ -456,7 +456,7 @@ class _Stub(StubBuilder):
         total: ir.Value = number(np.dtype(step.dtype).itemsize)
         for size in shape:
             total = b.mul(total, size)
-        if shape and not step.zeros:
+        if shape:
             large, small, both = (
                 self.function.append_basic_block(name) for name in ("large", "small", "both")
             )
@@ -477,7 +477,7 @@ class _Stub(StubBuilder):
         self._own(step.name, made)
         self.data[step.name] = self.load(made, HEAD, I64)
         if step.zeros:
-            self.call("memset", I64, self.data[step.name], ir.Constant(I32, 0), total)
+            clear(self, self.data[step.name], total, self._launch)
 
     def _fresh(self, dtype: str, shape: Sequence[ir.Value]) -> ir.Value:
         descr, null = self.symbol(f"dtype_{dtype}"), number(0)
