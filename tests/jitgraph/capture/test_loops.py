@@ -129,10 +129,30 @@ def of_a_pair(x, n):
     return state[0], state[1]["sum"]
 
 
+def by_whole_arrays(x, n):
+    path = np.add.outer(x, x)
+    other = path + 1
+    for k in range(n):
+        path[:] = np.minimum(path, path[:, k : k + 1] + path[k : k + 1] * 0.5)
+        other[:] = path[::-1] + other * 0.5
+        path[0] = other[-1]
+    return path, other
+
+
+def along_rows(x, n):
+    rows = np.add.outer(x, x[:n])
+    total = np.zeros(n)
+    for row in rows:
+        total = total * 0.5 + row
+        row[...] = row * 2
+    return total, rows
+
+
 LOOPS = {
     diffuse: (0.1,), in_turn: (), newton: None, total_of_rows: (), levels: (), last_of_each: (),
     nested: (), fibonacci_of_arrays: (), with_a_helper: (), until_not: (), that_decides: (),
-    with_a_break: (), with_a_continue: (), until_it_holds: (), of_a_pair: (),
+    with_a_break: (), by_whole_arrays: (), along_rows: (), with_a_continue: (),
+    until_it_holds: (), of_a_pair: (),
 }  # fmt: skip
 
 
