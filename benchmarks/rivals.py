@@ -3,12 +3,13 @@
     python -m benchmarks.rivals [--scale SCALE] [--markdown FILE] [names]
 
 The loops are what one writes who knows Numba: `prange` over the rows, no temporaries.  Each side
-runs in a process of its own, with as many threads as there are cores.
+runs in a process of its own, in turn, with as many threads as there are cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import math
 import subprocess
@@ -30,7 +31,7 @@ from .harness import readable
 from .program_table import copies, difference
 from .programs import programs
 
-ROUNDS = 15
+ROUNDS, CALLS = 5, 15
 SIDES = ("jitgraph", "numba")
 loops = numba.njit(parallel=True, fastmath=True, error_model="numpy")
 
@@ -245,26 +246,35 @@ RIVALS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 
 
-def best(name: str, side: str, scale: float) -> float:
-    """Seconds of the best call of one side, after the first ones."""
+def serve(side: str, scale: float) -> None:
+    """Answer each name on the input with the seconds of the best call of some."""
+    ready: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+    for line in sys.stdin:
+        name = line.strip()
+        if name not in ready:
+            ready[name] = checked(name, side, scale)
+        function, args = ready[name]
+        found = float("inf")
+        for _ in range(CALLS):
+            given = copies(args)
+            start = time.perf_counter()
+            function(*given)
+            found = min(found, time.perf_counter() - start)
+        print(json.dumps(found), flush=True)
+
+
+def checked(name: str, side: str, scale: float) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """One side's function, whose result is NumPy's, and its arguments."""
     program = programs()[name]
     function = RIVALS[name] if side == "numba" else jitgraph.compile(program.run)
     args = program.make(scale)
     mine, numpys = copies(args), copies(args)
     got, want = function(*mine), program.run(*numpys)
     if side == "numba":  # whose numbers are Python's
-        got = json_like(got)
-        want = json_like(want)
+        got, want = json_like(got), json_like(want)
     if wrong := difference((got, mine), (want, numpys)):
         raise SystemExit(f"{name} by {side} is wrong{wrong}")
-    found = float("inf")
-    for _ in range(ROUNDS):
-        for _ in range(3):
-            given = copies(args)
-            start = time.perf_counter()
-            function(*given)
-            found = min(found, time.perf_counter() - start)
-    return found
+    return function, args
 
 
 def json_like(value: Any) -> Any:
@@ -283,14 +293,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     names = options.names or list(RIVALS)
     if options.side:
-        print(json.dumps({name: best(name, options.side, options.scale) for name in names}))
+        serve(options.side, options.scale)
         return 0
-    times = {}
-    for side in SIDES:
-        command = [sys.executable, "-m", "benchmarks.rivals", "--side", side, *names]
-        command += ["--scale", str(options.scale)]
-        ran = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-        times[side] = json.loads(ran.stdout.splitlines()[-1])
+    command = [sys.executable, "-m", "benchmarks.rivals", "--scale", str(options.scale), "--side"]
+    peers = {
+        side: subprocess.Popen(
+            [*command, side], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for side in SIDES
+    }
+    times = {side: dict.fromkeys(names, float("inf")) for side in SIDES}
+    for name in names:
+        for _, (side, peer) in itertools.product(range(ROUNDS), peers.items()):
+            assert peer.stdin is not None and peer.stdout is not None
+            print(name, file=peer.stdin, flush=True)
+            times[side][name] = min(times[side][name], json.loads(peer.stdout.readline()))
+    for peer in peers.values():
+        peer.communicate()
     header = ["program", "jitgraph", "Numba by hand", "times faster"]
     rows = [
         [name, readable(times["jitgraph"][name]), readable(times["numba"][name]),

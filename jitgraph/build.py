@@ -25,10 +25,10 @@ from .errors import CaptureError
 from .fuse import Group, partition
 from .gathers import with_gathers
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
+from .inner_graphs import handed_on, is_whole, with_own_outputs
 from .lower import Lowered, lower
 from .ops import Kind
 from .ops.control import COND, CONTROL_RESULT, LOOP
-from .ops.elementwise import CAST
 from .ops.host import HOST, HOST_RESULT
 from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits, whole_slices
 from .options import Options
@@ -118,7 +118,7 @@ class _Builder:
     ) -> None:
         self.options, self.sizes = options, sizes
         if around is not None:
-            graph = _with_own_outputs(graph)
+            graph = with_own_outputs(graph)
         self.staged = stage(graph, layouts, options, donated, around is not None)
         self.donated = donated
         self.graph = graph = self.staged.graph
@@ -313,7 +313,7 @@ class _Builder:
         body: Graph = node.attrs["body"]
         order = list(range(len(body.inputs)))
         if anew := self._made_anew(body):
-            body, order = _handed_on(body, anew)
+            body, order = handed_on(body, anew)
         writes = len(body.writes)
         first = writes + len(body.outputs) - node.attrs["last"]
         values = [node.inputs[k] for k in order]
@@ -355,11 +355,11 @@ class _Builder:
 
     def _made_anew(self, body: Graph) -> list[int]:
         """Which writes of a step are of whole arrays that no kernel can compute in place."""
-        whole = [k for k, (_, write) in enumerate(body.writes) if _is_whole(write)]
+        whole = [k for k, (_, write) in enumerate(body.writes) if is_whole(write)]
         if not whole:
             return []
         layouts = {str(i.attrs["name"]): "C" for i in body.inputs}
-        plan = stage(_with_own_outputs(body), layouts, self.options, in_loop=True).plan
+        plan = stage(with_own_outputs(body), layouts, self.options, in_loop=True).plan
         return [k for k in whole if body.writes[k][1] in plan.steps]
 
     def _branch(self, node: Node) -> None:
@@ -526,53 +526,6 @@ class _Builder:
             values.append(value)
             self.returned.append(self.recorder.returned(name))
         self._emit(f"return {_tuple(values)}")
-
-
-def _with_own_outputs(graph: Graph) -> Graph:
-    """The graph of a step or a side, each output in memory that nothing else has."""
-    nodes, outputs = list(graph.nodes), []
-    for node in graph.outputs:
-        own = memory_of(node) is node and node.op not in WRITES and node.op is not RESHAPE
-        if not own or node.kind is Kind.SOURCE or node in outputs:
-            spec = replace(node.spec, weak=False)
-            node = Node(CAST, (node,), {"dtype": spec.dtype}, spec, node.where)
-            nodes.append(node)
-        outputs.append(node)
-    return replace(graph, nodes=tuple(nodes), outputs=tuple(outputs))
-
-
-def _is_whole(write: Node) -> bool:
-    """Whether a write leaves nothing of an array as it was."""
-    whole = write.op is UPDATE and write.attrs["slices"] == whole_slices(write.spec.shape)
-    return whole and write.inputs[1].spec == write.spec
-
-
-def _handed_on(body: Graph, anew: Sequence[int]) -> tuple[Graph, list[int]]:
-    """The step with some of its writes as values that are handed to the next step, which needs no
-    copy; and where its inputs were before.
-    """
-    values = {write: write.inputs[1] for _, write in (body.writes[k] for k in anew)}
-    changed: dict[Node, Node] = dict(values)
-    nodes = []
-    for node in body.nodes:
-        if node in values:
-            changed[node] = changed.get(values[node], values[node])
-            continue
-        inputs = tuple(changed.get(i, i) for i in node.inputs)
-        made = Node(node.op, inputs, node.attrs, node.spec, node.where)
-        changed[node] = made
-        nodes.append(made)
-    kept = [k for k in range(len(body.writes)) if k not in anew]
-    order = [*kept, *anew, *range(len(body.writes), len(body.inputs))]
-    outputs = (*(body.writes[k][1] for k in anew), *body.outputs)
-    made_body = replace(
-        body,
-        inputs=tuple(body.inputs[k] for k in order),
-        nodes=tuple(nodes),
-        outputs=tuple(changed.get(o, o) for o in outputs),
-        writes=tuple((body.writes[k][0], changed[body.writes[k][1]]) for k in kept),
-    )
-    return made_body, order
 
 
 def _indented(lines: Sequence[str]) -> list[str]:
