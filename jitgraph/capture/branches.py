@@ -11,12 +11,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..graph import Graph, Node, constant
+from ..errors import CaptureError
+from ..graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
 from ..ops import elementwise as ew
+from ..ops import scalars
 from ..ops.control import COND
 from ..spec import PYTHON_SCALARS, Spec, spec_of
 from ..symbolic_int import SymbolicInt
@@ -29,8 +31,16 @@ if TYPE_CHECKING:
     from .trace import Trace
 
 
+LARGEST = 1 << 31  # of integers that a branch decides
+
+
 class Unbound:
     """What a name is that no value can be given: any use of it ends the capture."""
+
+    def _used(self, *others: Any) -> NoReturn:
+        raise CaptureError("a name is read that one side of a branch leaves unbound")
+
+    __bool__ = __eq__ = __hash__ = __iter__ = __len__ = _used
 
     def __repr__(self) -> str:
         return "a name that is bound on one side of a branch only"
@@ -138,6 +148,8 @@ class BranchStatement(Nested):
         outputs = [(self._output(first, a), self._output(second, b)) for a, b in pairs]
         for (a, b), (x, y) in zip(pairs, outputs, strict=True):
             self._check_alike(a, b, x.spec, y.spec)
+            self._check_moderate(x)
+            self._check_moderate(y)
         changed = [s for s in self.stood if s in first.writes or s in second.writes]
         graphs = []
         for k, (name, side) in enumerate((("taken", first), ("otherwise", second))):
@@ -150,6 +162,8 @@ class BranchStatement(Nested):
         made = []
         for k, result in enumerate(results[len(changed) :]):
             tracer = self._named(result, _storage(pairs[k][0]))
+            if result.spec.weak and result.spec.dtype.kind in "ib":
+                self.trace.decided.add(result)
             if k in shared:
                 tracer.storage.of_loop = self.key
             made.append(tracer)
@@ -214,9 +228,16 @@ class BranchStatement(Nested):
         )
         if not same or (first.dtype, first.weak) != (second.dtype, second.weak):
             self.refuse(f"a name is {first} on one side of it and {second} on the other")
+        if first.weak and first.dtype.kind == "c":
+            self.refuse("a complex number of Python's differs between its sides")
         mutable = {s.mutable for s in (_storage(a), _storage(b)) if s is not None}
         if not first.ndim and not first.weak and True in mutable:
             self.refuse("a name is an array of no axes after it")
+
+    def _check_moderate(self, node: Node) -> None:
+        """An integer of Python's has no end; one of a branch is a constant, or changed by some."""
+        if node.spec.weak and node.spec.dtype.kind == "i" and not is_moderate(node, self.trace):
+            self.refuse("an integer that it decides may grow beyond 64 bits")
 
     def _shared(self, leaves: Sequence[Any]) -> set[int]:
         """Places of those that may be bound to memory that something else is bound to as well."""
@@ -232,6 +253,22 @@ class BranchStatement(Nested):
                 storage.of_loop = self.key
             seen[storage] = k
         return found
+
+
+def is_moderate(node: Node, trace: Trace) -> bool:
+    """Whether an integer is a small constant, an argument or a value carried by a loop, or one that
+    a branch decides, plus small constants.
+    """
+    while node.op in (scalars.ADD, scalars.SUBTRACT):
+        a, b = node.inputs
+        if b.op is not CONSTANT and node.op is scalars.ADD:
+            a, b = b, a
+        if b.op is not CONSTANT or abs(b.attrs["value"]) > LARGEST:
+            return False
+        node = a
+    if node.op is CONSTANT:
+        return bool(abs(node.attrs["value"]) <= LARGEST)
+    return node.op in (INPUT, SIZE) or node in trace.decided
 
 
 def _is_same(a: Any, b: Any) -> bool:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .. import interpreter
 from ..errors import CaptureError, user_line
+from ..ops import Kind, scalars
 from ..ops import elementwise as ew
 from ..symbolic import LoopIndexError
 from ..symbolic_int import SymbolicInt
+from .refusal import RefusedError
 from .tracer import TRACERS, ScalarTracer, Tracer
+from .watched import Watched
+
+if TYPE_CHECKING:
+    from .trace import Trace
 
 Conditions = Callable[[], Any]
 
@@ -21,14 +28,42 @@ def both(first: Any, then: Conditions) -> Any:
     """`first and then()`, asked for its truth."""
     if type(first) not in TRACERS or _settled(first) is not None:
         return first and then()
-    return ew.LOGICAL_AND(_truth(first), _truth(then()))
+    return ew.LOGICAL_AND(_truth(first), _truth(_looked_at(first.trace, then)))
 
 
 def either(first: Any, then: Conditions) -> Any:
     """`first or then()`, asked for its truth."""
     if type(first) not in TRACERS or _settled(first) is not None:
         return first or then()
-    return ew.LOGICAL_OR(_truth(first), _truth(then()))
+    return ew.LOGICAL_OR(_truth(first), _truth(_looked_at(first.trace, then)))
+
+
+def _looked_at(trace: Trace, then: Conditions) -> Any:
+    """What Python might not look at: the program does, if that changes nothing and can't fail."""
+    before, count = trace.writes.checkpoint(), len(trace.nodes)
+    depth = 1
+    while sys._getframe(depth).f_code.co_filename == __file__:
+        depth += 1
+    function = sys._getframe(depth)
+    try:
+        watched = Watched(function.f_locals)
+        found = then()
+    except (CaptureError, RefusedError):
+        raise
+    except Exception as error:
+        raise CaptureError(f"{error}, unless the condition ends before ({user_line()})") from error
+    nodes = trace.nodes[count:]
+    changes = trace.writes.checkpoint() != before or watched.changed()
+    if changes or not all(n.kind in _HARMLESS or n.op in _SAFE for n in nodes):
+        raise CaptureError(
+            f"a part of a condition that Python may skip does more than compute ({user_line()}); "
+            "put it into an if of its own"
+        )
+    return found
+
+
+_HARMLESS = (Kind.ELEMENTWISE, Kind.REDUCE, Kind.VIEW, Kind.SOURCE)
+_SAFE = (scalars.ITEM, scalars.ABSOLUTE)  # library calls that never fail
 
 
 def negated(value: Any) -> Any:
@@ -56,7 +91,7 @@ def chained(comparisons: tuple[str, ...], first: Any, *others: Conditions) -> An
     """`first < second <= third`, each operand looked at once, and only as far as Python would."""
     found: Any = True
     for comparison, other in zip(comparisons, others, strict=True):
-        second = other()
+        second = _looked_at(found.trace, other) if type(found) in TRACERS else other()
         link = compared(comparison, first, second)
         found = link if found is True else both(found, partial(_same, link))
         if type(found) not in TRACERS and not found:

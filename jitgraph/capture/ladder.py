@@ -42,7 +42,11 @@ class Numba:
 
     def __call__(self, *args: Any) -> Any:
         leaves, tree = flatten(self.call(*args))
-        typed = zip(leaves, self.kinds, strict=True)
+        kinds: Sequence[type | None] = self.kinds
+        if len(leaves) != len(kinds):  # a list of another length
+            one = set(kinds)
+            kinds = [one.pop() if len(one) == 1 else None] * len(leaves)
+        typed = zip(leaves, kinds, strict=True)
         return tree.unflatten([leaf if kind is None else kind(leaf) for leaf, kind in typed])
 
 

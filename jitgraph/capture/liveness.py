@@ -57,7 +57,7 @@ class _Liveness:
     def __init__(self, body: Sequence[ast.stmt]) -> None:
         self.found: dict[Position, LoopNames | BranchNames] = {}
         nested = (n for s in body for n in ast.walk(s) if isinstance(n, _FUNCTIONS))
-        self.shared = _read(nested)
+        self.shared = _read(nested) | _read_anywhere(body)
         self.leaving: list[tuple[Names, Names]] = []  # live after a break, and after a continue
 
     def before(self, stmts: Iterable[ast.stmt], after: Names) -> Names:
@@ -168,6 +168,16 @@ def is_walked(iterated: ast.expr) -> bool:
     return walked or range_of(iterated) is not None
 
 
+def _read_anywhere(body: Sequence[ast.stmt]) -> Names:
+    """Names that may be read wherever the function ends: by `finally`, or by looking at all."""
+    nodes = [n for stmt in body for n in ast.walk(stmt)]
+    found = _read(s for n in nodes if isinstance(n, ast.Try) for s in n.finalbody)
+    looking = {"eval", "exec", "locals", "vars", "dir"}
+    if any(isinstance(n, ast.Name) and n.id in looking for n in nodes):
+        found |= {n.id for n in nodes if isinstance(n, ast.Name)}
+    return found
+
+
 def _sorted(names: Names) -> tuple[str, ...]:
     return tuple(sorted(names))
 
@@ -217,10 +227,10 @@ def _plain_targets(targets: Sequence[ast.expr]) -> Iterator[str]:
 
 
 def _read(nodes: Iterable[ast.AST]) -> Names:
-    """Names that are loaded anywhere in these."""
+    """Names that are loaded or deleted anywhere in these."""
     return frozenset(
         n.id
         for node in nodes
         for n in ast.walk(node)
-        if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)
+        if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Load, ast.Del))
     )

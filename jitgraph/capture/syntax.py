@@ -422,6 +422,8 @@ class _Rewriter(ast.NodeTransformer):
         """What is asked only for being true or not: `and`, `or`, `not` and chains of comparisons
         may be of traced values.
         """
+        if any(isinstance(n, _BOUND_OUTSIDE) for n in ast.walk(node)):
+            return self.visit(node)  # type: ignore[no-any-return]
         match node:
             case ast.BoolOp(op=op, values=[first, *rest]) if rest:
                 method = "both" if isinstance(op, ast.And) else "either"

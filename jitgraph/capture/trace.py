@@ -16,6 +16,7 @@ from ..errors import CaptureError, JitgraphError, user_line
 from ..graph import CONSTANT, INPUT, SIZE, Node, constant
 from ..ops import Kind, Op, scalars, views
 from ..ops import elementwise as ew
+from ..ops.control import COND, LOOP
 from ..ops.library import MATMUL
 from ..ops.scalars import is_python_number
 from ..spec import PYTHON_SCALARS, Spec, dims, spec_of
@@ -54,6 +55,7 @@ class Trace:
         self.known_storages: list[Storage] = []
         self.nested: list[Nested] = []  # whose graphs are being written down
         self.next_nested = 0
+        self.decided: set[Node] = set()  # Python's integers and flags that a branch decides
         self.lifted: list[Lifted] = []
         self.fixtures: dict[tuple[int, str], Fixture] = {}
         self.hosts: list[HostCall] = []
@@ -187,10 +189,33 @@ class Trace:
             raise type(error)(f"{error} ({where})") from None
         _check_literals(op, inputs, where)
         node = self.add(Node(op, inputs, attrs, spec, where))
+        if not self.decided.isdisjoint(inputs):
+            self._check_decided(node)
         source = args[0] if args else None
         if not op.fresh and type(source) is Tracer and self._is_view(op, source, attrs, spec):
             return Tracer(self, source.storage, (*source.chain, (op, attrs)), node)
         return self.tracer(node, _order(op, args))
+
+    def _check_decided(self, node: Node) -> None:
+        """A number of Python's that a branch decides may take part in what has the same dtype for
+        any value of it, and fits.
+        """
+        small = [i for i in (node, *node.inputs) if not i.spec.weak and _is_small(i.spec.dtype)]
+        flags = [i for i in node.inputs if i in self.decided and i.spec.dtype.kind == "b"]
+        if node.op in (scalars.ADD, scalars.SUBTRACT) and not flags:
+            self.decided.add(node)
+            literals = [i for i in node.inputs if i not in self.decided]
+            fine = all(i.op is CONSTANT and abs(i.attrs["value"]) < 1 << 31 for i in literals)
+        elif flags:
+            fine = node.op in _OF_FLAGS
+        else:
+            grows = node.spec.weak and node.spec.dtype.kind == "i"
+            fine = not small and not grows and node.op not in (ew.POWER, scalars.POWER)
+        if not fine:
+            raise CaptureError(
+                f"{node.op.name} of a Python number that a branch decides ({node.where}) may "
+                "overflow or change the dtype; use np.where, or a NumPy number"
+            )
 
     def _is_view(self, op: Op, source: Tracer, attrs: dict[str, Any], spec: Spec) -> bool:
         """Whether NumPy gives a view, as all views but some reshapes do."""
@@ -286,6 +311,14 @@ class Trace:
         for size in sizes:
             self.env.value(size.attrs["dim"])
         return np.asarray(self.values.of(node)).item()
+
+
+_OF_FLAGS = (ew.LOGICAL_NOT, ew.LOGICAL_AND, ew.LOGICAL_OR, ew.NOT_EQUAL, ew.WHERE, COND, LOOP)
+
+
+def _is_small(dtype: np.dtype[Any]) -> bool:
+    """Whether a Python integer may not fit."""
+    return dtype.kind == "u" or (dtype.kind == "i" and dtype.itemsize < 8)
 
 
 def _is_mutable(node: Node) -> bool:

@@ -5,6 +5,7 @@ written down: none of them may change, or other steps would have changed it too,
 from __future__ import annotations
 
 import functools
+from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Set
 from types import FunctionType, MethodType
@@ -56,6 +57,8 @@ def _inside(value: Any) -> list[Any] | None:
         return [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple, Set, deque)):
         return list(value)
+    if isinstance(value, (bytearray, memoryview, array)):
+        raise UnwatchableError(f"a {kind.__name__} that a step may change is at hand")
     if isinstance(value, Iterator):
         raise UnwatchableError(f"a {kind.__name__} that a step may use up is at hand")
     if isinstance(value, MethodType):
