@@ -102,9 +102,20 @@ def of_loops(x):
     return x
 
 
+def that_finally_reads(x):
+    up = 0
+    try:
+        if x.sum() > 3.5:
+            up = 1
+        return x * 2
+    finally:
+        if up == 1:
+            x += 100
+
+
 CAPTURED = [
     either, one_of_three, in_place, on_one_side, as_expressions, of_structures, with_conditions,
-    inside_each_other, with_a_temporary, of_a_helper, of_loops,
+    inside_each_other, with_a_temporary, of_a_helper, of_loops, that_finally_reads,
 ]  # fmt: skip
 ARGUMENTS = [[1.0, 2.0, 3.0], [-1.0, -2.0, -3.0], [-10.0, -20.0, -30.0], [0.5, 2.5, -0.2]]
 
@@ -115,7 +126,10 @@ def check(compiled, function, x) -> None:
     assert kind == expected
     for g, w in zip(got, want, strict=True):
         assert type(g) is type(w)
-        np.testing.assert_allclose(g, w, rtol=1e-15)
+        if isinstance(w, int):  # of any size
+            assert g == w
+        else:
+            np.testing.assert_allclose(g, w, rtol=1e-15)
     np.testing.assert_array_equal(mine, numpys)
 
 
@@ -179,7 +193,61 @@ def that_raises(x):
     return x + 1
 
 
+def with_a_walrus(x):
+    s = 0.0
+    if x.sum() > 0 and (s := x.max()) > 1:
+        x = x * 2
+    return x, s
+
+
+def with_a_write_in_a_condition(x):
+    def grown(v):
+        v += 1
+        return v.sum()
+
+    if x.sum() > 10 and grown(x) > 0:
+        return x * 1
+    return x * 2
+
+
+def with_a_division_in_a_condition(x):
+    a = float(x[0] - 1)
+    if a != 0 and 1.0 / a > 2:
+        return x * 2
+    return x + 1
+
+
+def while_inside(x):
+    i = 0
+    total = np.zeros_like(x)
+    while i < x.size and x[i] > 0:
+        total += x
+        i += 1
+    return total, i
+
+
+def of_integers_without_end(x):
+    k = 2**40 if x.sum() > 0 else 3
+    return k * k
+
+
+def of_small_integers(x):
+    y = np.abs(x).astype(np.uint8)
+    k = -3 if x.sum() > 100 else 3
+    y[0] = k
+    return y
+
+
+def of_bytes(x):
+    found = bytearray(b"a")
+    if x.sum() > 3.5:
+        found += b"bc"
+    return x * len(found)
+
+
 LEFT_TO_PYTHON = [
+    with_a_walrus, with_a_write_in_a_condition, with_a_division_in_a_condition, while_inside,
+    of_integers_without_end, of_small_integers, of_bytes,
     of_other_shapes, of_other_kinds, that_adds_to_a_dict, with_a_shared_array, that_raises,
 ]  # fmt: skip
 
