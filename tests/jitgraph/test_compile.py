@@ -226,7 +226,7 @@ def test_modes_and_options_are_checked() -> None:
 
 
 def branch(x):
-    return x if x.sum() > 0 else -x
+    return x[1:] if x.sum() > 0 else x
 
 
 def count_up(x):
