@@ -18,20 +18,16 @@ import numpy as np
 from ..errors import CaptureError
 from ..graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
 from ..ops import elementwise as ew
-from ..ops import scalars
 from ..ops.control import COND
 from ..spec import PYTHON_SCALARS, Spec, spec_of
 from ..symbolic_int import SymbolicInt
 from ..tree import Tree, flatten
-from .nested import Nested
+from .nested import LARGEST, Nested, but_for_constants
 from .tracer import TRACERS, Storage
 from .watched import UnwatchableError, Watched
 
 if TYPE_CHECKING:
     from .trace import Trace
-
-
-LARGEST = 1 << 31  # of integers that a branch decides
 
 
 class Unbound:
@@ -73,7 +69,6 @@ class BranchStatement(Nested):
         self.bound, self.after = tuple(bound), tuple(after)
         self.sides: list[_Side] = []
         self.asked: Any = None
-        self.found: dict[str, Any] = {}
 
     # the statements around the two sides
 
@@ -259,16 +254,12 @@ def is_moderate(node: Node, trace: Trace) -> bool:
     """Whether an integer is a small constant, an argument or a value carried by a loop, or one that
     a branch decides, plus small constants.
     """
-    while node.op in (scalars.ADD, scalars.SUBTRACT):
-        a, b = node.inputs
-        if b.op is not CONSTANT and node.op is scalars.ADD:
-            a, b = b, a
-        if b.op is not CONSTANT or abs(b.attrs["value"]) > LARGEST:
-            return False
-        node = a
-    if node.op is CONSTANT:
-        return bool(abs(node.attrs["value"]) <= LARGEST)
-    return node.op in (INPUT, SIZE) or node in trace.decided
+    start = but_for_constants(node)
+    if start is None:
+        return False
+    if start.op is CONSTANT:
+        return bool(abs(start.attrs["value"]) <= LARGEST)
+    return start.op in (INPUT, SIZE) or start in trace.decided
 
 
 def _is_same(a: Any, b: Any) -> bool:

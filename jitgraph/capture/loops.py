@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..graph import CONSTANT, SIZE, Graph, Node, bodies, constant
-from ..ops import Kind, scalars, views
+from ..ops import Kind, views
 from ..ops import elementwise as ew
 from ..ops.control import COND, CONTROL_RESULT, LOOP
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
@@ -27,7 +27,7 @@ from ..spec import PYTHON_SCALARS, Spec, spec_of
 from ..symbolic import SMALLEST, Dim, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
 from ..tree import LEAF, Tree, flatten
-from .nested import Nested
+from .nested import LARGEST, Nested, but_for_constants
 from .refusal import OfNumbersError, RefusedError
 from .tracer import TRACERS, Storage, Tracer
 from .watched import UnwatchableError, Watched
@@ -35,7 +35,6 @@ from .watched import UnwatchableError, Watched
 if TYPE_CHECKING:
     from .trace import Trace
 
-LARGEST = 1 << 31  # of integers that are counted with
 UNROLLED = 8  # steps that are written down one by one: kernels may then span some of them
 
 
@@ -391,18 +390,11 @@ def _counts(node: Node, carried: _Carried) -> bool:
 
 def _is_near(node: Node, starts: Collection[Node]) -> bool:
     """Whether an integer is one of these and some constants."""
-    while node not in starts:
-        if node.op is CONTROL_RESULT and node.inputs[0].op is COND:
-            return _is_near_on_both_sides(node, starts)
-        if node.op not in (scalars.ADD, scalars.SUBTRACT):
-            return False
-        a, b = node.inputs
-        if b.op is not CONSTANT and node.op is scalars.ADD:
-            a, b = b, a
-        if b.op is not CONSTANT or abs(b.attrs["value"]) > LARGEST:
-            return False
-        node = a
-    return True
+    start = but_for_constants(node, starts)
+    if start is None or start in starts:
+        return start is not None
+    decided = start.op is CONTROL_RESULT and start.inputs[0].op is COND
+    return decided and _is_near_on_both_sides(start, starts)
 
 
 def _is_near_on_both_sides(node: Node, starts: Collection[Node]) -> bool:

@@ -7,12 +7,12 @@ how things are at its end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from ..graph import INPUT, Graph, Node
-from ..ops import views
+from ..graph import CONSTANT, INPUT, Graph, Node
+from ..ops import scalars, views
 from ..ops.control import CONTROL_RESULT
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
 from ..spec import Spec
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 MOST_NESTED = 300  # loops and branches of a graph
+LARGEST = 1 << 31  # of integers that are counted with
 
 
 class Nested:
@@ -127,3 +128,15 @@ class Nested:
         if like is not None:
             tracer.storage.mutable = like.mutable and tracer.storage.mutable
         return tracer
+
+
+def but_for_constants(node: Node, stop: Collection[Node] = ()) -> Node | None:
+    """What small constants are added to in an integer; None where they are not small."""
+    while node not in stop and node.op in (scalars.ADD, scalars.SUBTRACT):
+        a, b = node.inputs
+        if b.op is not CONSTANT and node.op is scalars.ADD:
+            a, b = b, a
+        if b.op is not CONSTANT or abs(b.attrs["value"]) > LARGEST:
+            return None
+        node = a
+    return node
