@@ -3,6 +3,10 @@
 A fresh array of many megabytes costs as many page faults as the kernel that fills it takes time.
 Blocks are therefore kept: each is an array of bytes that results are views of, so that it is free
 again exactly when neither a result nor any view of one is alive, which its reference count tells.
+
+Results start at different places of a page.  To a processor that has not yet compared whole
+addresses, a load looks like one of what a store before it wrote where the last 12 bits agree, and
+waits for it: a function of one number takes up to a tenth longer then.
 """
 
 from __future__ import annotations
@@ -10,21 +14,35 @@ from __future__ import annotations
 import math
 import sys
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 SMALLEST = 1 << 20  # bytes; below, the allocator does it as well
 MOST_IDLE = 1 << 28  # bytes kept for results to come
 ALIGNMENT = 64
-_HELD_HERE = 3  # references to a block while it is looked at: the list, the loop, the question
+_PAGE = 4096
+# where in a page the memory of one block after another starts, far from its predecessors and from
+# large arrays of NumPy's, which start at 16
+_STARTS = (2048, 1024, 3072, 512, 2560, 1536, 3584)
+_HELD_HERE = 2  # references to a block's memory while it is looked at: the block, the question
+
+
+class _Block(NamedTuple):
+    memory: np.ndarray[Any, Any]
+    start: int
+
+    @property
+    def room(self) -> int:
+        return self.memory.nbytes - _PAGE
 
 
 class Recycler:
     """Blocks in use and idle, the latest used last."""
 
     def __init__(self) -> None:
-        self._blocks: list[np.ndarray[Any, Any]] = []
+        self._blocks: list[_Block] = []
+        self._made = 0
         self._lock = threading.Lock()
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
@@ -33,31 +51,32 @@ class Recycler:
         if nbytes < SMALLEST:
             return np.empty(shape, dtype)
         block = self._block(nbytes)
-        start = -block.ctypes.data % ALIGNMENT
-        array: np.ndarray[Any, Any] = np.ndarray(shape, dtype, block, start)
+        array: np.ndarray[Any, Any] = np.ndarray(shape, dtype, block.memory, block.start)
         return array
 
-    def _block(self, nbytes: int) -> np.ndarray[Any, Any]:
+    def _block(self, nbytes: int) -> _Block:
         with self._lock:
             found, idle = None, 0
             for position in range(len(self._blocks) - 1, -1, -1):
                 block = self._blocks[position]
-                if sys.getrefcount(block) > _HELD_HERE:
+                if sys.getrefcount(block.memory) > _HELD_HERE:
                     continue
-                fits = nbytes <= block.nbytes - ALIGNMENT <= 2 * nbytes
-                if found is None and fits:
+                if found is None and nbytes <= block.room <= 2 * nbytes:
                     found = position
                     continue
-                idle += block.nbytes
+                idle += block.room
                 if idle > MOST_IDLE:
                     del self._blocks[position]
                     found = None if found is None else found - 1
-            if found is not None:
-                block = self._blocks.pop(found)
-            else:
-                block = np.empty(nbytes + ALIGNMENT, np.uint8)
+            block = self._new(nbytes) if found is None else self._blocks.pop(found)
             self._blocks.append(block)
             return block
+
+    def _new(self, nbytes: int) -> _Block:
+        memory = np.empty(nbytes + _PAGE, np.uint8)
+        place = _STARTS[self._made % len(_STARTS)]
+        self._made += 1
+        return _Block(memory, (place - memory.ctypes.data) % _PAGE)
 
     def clear(self) -> None:
         """Give idle memory back."""

@@ -26,6 +26,14 @@ def test_memory_is_used_again_when_the_last_view_is_gone() -> None:
     assert address(pool.empty(LARGE, F8)) == place
 
 
+def test_results_start_at_different_places_of_a_page() -> None:
+    pool = Recycler()
+    arrays = [np.empty(LARGE), *(pool.empty(LARGE, F8) for _ in range(3))]
+    places = [address(a) % 4096 for a in arrays]
+    for k, place in enumerate(places):
+        assert all(256 <= (place - other) % 4096 <= 3840 for other in places[:k])
+
+
 def test_two_results_never_share_memory() -> None:
     pool = Recycler()
     arrays = [pool.empty(LARGE, F8) for _ in range(3)]
@@ -48,6 +56,6 @@ def test_idle_memory_is_bounded() -> None:
     arrays += [pool.empty((3 * size,), np.dtype(np.uint8)) for _ in range(8)]
     del arrays
     pool.empty(LARGE, F8)
-    assert sum(b.nbytes for b in pool._blocks) <= MOST_IDLE + 2 * SMALLEST * 8
+    assert sum(b.room for b in pool._blocks) <= MOST_IDLE + 2 * SMALLEST * 8
     pool.clear()
     assert pool._blocks == []
