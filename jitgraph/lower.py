@@ -26,7 +26,8 @@ from jitgraph_codegen import loop_ir as ir
 from jitgraph_codegen.blocks import BLOCK, blocked, flattened, inner_extents
 from jitgraph_codegen.interchange import interchanged
 from jitgraph_codegen.passes import accumulates, optimise, split, without_unused
-from jitgraph_codegen.tiling import TILE_WIDTH, tiled
+from jitgraph_codegen.tiling import tiled
+from jitgraph_codegen.transposing import COLUMNS
 
 from .access import follow, is_one, operands, reads
 from .affine import Index
@@ -524,8 +525,8 @@ class _Lowering(Evaluation):
         *others, last = axes
         length = self.group.domain[last]
         if len(others) == 1 and not isinstance(length, int):
-            whole = self.extent(length), self.extent(floordiv(length, TILE_WIDTH))
-            nest = tiled(self.index_names[others[0]], self.index_names[last], *whole, tuple(body))
+            sizes = self.extent(length), self.extent(floordiv(add(length, COLUMNS - 1), COLUMNS))
+            nest = tiled(self.index_names[others[0]], self.index_names[last], *sizes, tuple(body))
             if nest is not None:
                 return nest
         count = self.extent(floordiv(add(length, STRIP - 1), STRIP))

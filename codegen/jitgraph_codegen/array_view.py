@@ -140,9 +140,10 @@ lower_builtin(array_view, *_HEAD, types.BaseTuple, types.BaseTuple)(_lower_array
 # elements
 
 
-def _element(
+def element(
     context: Any, builder: ir.IRBuilder, kind: Memory, value: Any, indices: Sequence[ir.Value]
 ) -> ir.Value:
+    """The address of an element."""
     array = make_array(kind)(context, builder, value)
     offset: ir.Value = context.get_constant(types.intp, 0)
     if kind.layout == "C":
@@ -162,7 +163,8 @@ def _element(
     return builder.bitcast(builder.gep(start, [offset], inbounds=True), array.data.type)
 
 
-def _indices(context: Any, builder: ir.IRBuilder, kind: types.Type, index: Any) -> list[ir.Value]:
+def indices_of(context: Any, builder: ir.IRBuilder, kind: types.Type, index: Any) -> list[ir.Value]:
+    """The integers of an index, one or a tuple of them."""
     kinds = list(kind) if isinstance(kind, types.BaseTuple) else [kind]
     values = cgutils.unpack_tuple(builder, index, len(kinds)) if kinds != [kind] else [index]
     return [
@@ -171,7 +173,7 @@ def _indices(context: Any, builder: ir.IRBuilder, kind: types.Type, index: Any) 
     ]
 
 
-def _no_other(builder: ir.IRBuilder, kind: Memory, before: int) -> None:
+def told_apart(builder: ir.IRBuilder, kind: Memory, before: int) -> None:
     """Say of the latest loads and stores which memory they are to."""
     module, scopes = builder.module, []
     domain = module.add_metadata([ir.MetaDataString(module, "jitgraph")])
@@ -190,22 +192,22 @@ def _no_other(builder: ir.IRBuilder, kind: Memory, before: int) -> None:
 
 def _lower_getitem(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> Any:
     kind, index_kind = signature.args
-    indices = _indices(context, builder, index_kind, operands[1])
-    pointer = _element(context, builder, kind, operands[0], indices)
+    indices = indices_of(context, builder, index_kind, operands[1])
+    pointer = element(context, builder, kind, operands[0], indices)
     before = len(builder.block.instructions)
     value = load_item(context, builder, kind, pointer)
-    _no_other(builder, kind, before)
+    told_apart(builder, kind, before)
     return value
 
 
 def _lower_setitem(context: Any, builder: ir.IRBuilder, signature: Any, operands: Any) -> Any:
     kind, index_kind, value_kind = signature.args
-    indices = _indices(context, builder, index_kind, operands[1])
-    pointer = _element(context, builder, kind, operands[0], indices)
+    indices = indices_of(context, builder, index_kind, operands[1])
+    pointer = element(context, builder, kind, operands[0], indices)
     value = context.cast(builder, operands[2], value_kind, kind.dtype)
     before = len(builder.block.instructions)
     store_item(context, builder, kind, value, pointer)
-    _no_other(builder, kind, before)
+    told_apart(builder, kind, before)
     return context.get_dummy_value()
 
 

@@ -35,6 +35,7 @@ from .loop_ir import (
     Scratch,
     Stmt,
     Store,
+    Transpose,
     Var,
 )
 from .source import Source
@@ -100,6 +101,12 @@ def _statement(stmt: Stmt) -> list[ast.stmt]:
             shape = [ast.Constant(d) for d in buffer.shape]
             dtype = p.name("np.bool_" if buffer.dtype == "bool" else buffer.dtype)
             return [p.assign(buffer.name, p.call("scratch", *shape, dtype))]
+        case Transpose(tile, source, axis, columns, rows):
+            place = ast.Tuple([p.expression(i) for i in source.index], ast.Load())
+            arrays = (p.name(tile.name), p.name(source.buffer.name))
+            size = (p.expression(columns), p.expression(rows))
+            fill = p.call("transpose_tile", *arrays, place, ast.Constant(axis), *size)
+            return [ast.Expr(fill)]
         case If(condition, body):
             return [ast.If(p.expression(condition), [s for b in body for s in _statement(b)], [])]
         case Let(name, value):

@@ -11,6 +11,8 @@
              | Store(buffer, index, value)
              | If(condition, body)
              | Scratch(buffer)                    memory of fixed size for one call of the kernel
+             | Transpose(tile, source, axis, columns, rows)
+                                                  a tile filled across, see `transpose_tile`
     expr   ::= Const(value, dtype) | Var(name, dtype) | Load(buffer, index) | Cast(value, dtype)
              | Apply(template, args, dtype)       Python over x, y, z, the positions of `args`
     size   ::= int | name of a run-time int64 argument
@@ -152,7 +154,18 @@ class Scratch:
     buffer: Buffer
 
 
-Stmt = Let | Accumulator | Accumulate | Store | For | Range | If | Scratch
+@dataclass(frozen=True)
+class Transpose:
+    """source: the load of its first element, whose columns are along `axis`."""
+
+    tile: Buffer
+    source: Load
+    axis: int
+    columns: Expr
+    rows: Expr
+
+
+Stmt = Let | Accumulator | Accumulate | Store | For | Range | If | Scratch | Transpose
 NESTS = (For, Range, If)  # statements with a body
 
 
@@ -232,6 +245,9 @@ class _Verifier:
                 case If(condition, inner):
                     self.expr(condition, scope)
                     self.block(inner, scope)
+                case Transpose(tile, source, _, columns, rows):
+                    self.access(tile, (columns, rows), scope)
+                    self.expr(source, scope)
                 case Let(name, value):
                     self.expr(value, scope)
                     if name in scope:
@@ -347,6 +363,8 @@ def expressions(body: tuple[Stmt, ...]) -> Iterator[Expr]:
             case If(condition, inner):
                 yield condition
                 yield from expressions(inner)
+            case Transpose(_, source, _, columns, rows):
+                yield from (source, columns, rows)
 
 
 def map_expressions(body: tuple[Stmt, ...], change: Callable[[Expr], Expr]) -> tuple[Stmt, ...]:

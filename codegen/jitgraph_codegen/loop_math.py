@@ -17,6 +17,7 @@ from numba.core import types
 from numba.extending import lower_builtin, type_callable
 
 from .array_view import scratch
+from .transposing import transpose_tile
 from .vector_math import (
     add_reassoc,
     arccos,
@@ -109,6 +110,7 @@ __all__ = [
     "tan",
     "tan_moderate",
     "tanh",
+    "transpose_tile",
     "uint_floor_divide",
     "uint_remainder",
     "uint_right_shift",

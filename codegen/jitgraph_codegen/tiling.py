@@ -1,18 +1,14 @@
 """Arrays that are read across their rows, by way of tiles.
 
-for block in range(lo, hi, 64):
-    block_end = min(block + 64, hi)
-    for tile in range(n1 // 8):
-        for i in range(block, block_end):          eight rows of y at once, as LLVM interleaves them
-            t[i - block, 0] = y[tile * 8, i]
-            ...
-            t[i - block, 7] = y[tile * 8 + 7, i]
+for block in range(lo, hi, 128):
+    block_end = min(block + 128, hi)
+    for tile in range((n1 + 63) // 64):
+        first = tile * 64
+        last = min(first + 64, n1)
+        transpose_tile(y_tile, y, (first, block), 0, last - first, block_end - block)
         for i in range(block, block_end):
-            for column in range(8):
-                j = tile * 8 + column
-                out[i, j] = x[i, j] + t[i - block, column]
-    for i in range(block, block_end):
-        for j in range(n1 // 8 * 8, n1): out[i, j] = x[i, j] + y[j, i]
+            for j in range(first, last):
+                out[i, j] = x[i, j] + y_tile[i - block, j - first]
 """
 
 from __future__ import annotations
@@ -32,14 +28,14 @@ from .loop_ir import (
     Scratch,
     Stmt,
     Store,
+    Transpose,
     Var,
     children,
     expressions,
     map_expressions,
     rebuild,
 )
-
-TILE_WIDTH, BLOCK = 8, 64
+from .transposing import COLUMNS, ROWS
 
 
 def tiled(
@@ -47,7 +43,7 @@ def tiled(
 ) -> tuple[Stmt, ...] | None:
     """The nest of two loops over `body` in tiles; None where its reads across rows are not plain.
 
-    extent: of the inner loop; tiles: how many whole tiles that has.
+    extent: of the inner loop; tiles: how many of `COLUMNS` that takes.
     """
     if any(isinstance(stmt, (For, Range, If)) for stmt in body):
         return None
@@ -55,53 +51,49 @@ def tiled(
     crossing = {load for top in expressions(body) for load in _loads(top) if _crosses(load, i, j)}
     if not crossing or any(_stored_to(body, load.buffer) for load in crossing):
         return None
-    block, end, tile, column = (Var(n, INDEX) for n in ("block", "block_end", "tile", "column"))
-    width = Const(TILE_WIDTH, INDEX)
-    row = Apply("x - y", (i, block), INDEX)
+    block, block_end, tile, first, last = (
+        Var(n, INDEX) for n in ("block", "block_end", "tile", "first", "last")
+    )
     scratches: dict[Load, Buffer] = {}
     for load in sorted(crossing, key=lambda load: (load.buffer.name, repr(load.index))):
+        if load.index.count(j) != 1 or sum(_mentions(index, j) for index in load.index) != 1:
+            return None
         name = f"{load.buffer.name}_tile" + (str(len(scratches)) if scratches else "")
-        scratches[load] = Buffer(name, load.dtype, (BLOCK, TILE_WIDTH), "C", "inout")
+        scratches[load] = Buffer(name, load.dtype, (ROWS, COLUMNS), "C", "inout")
 
     def from_tile(expr: Expr) -> Expr:
         if isinstance(expr, Load) and expr in scratches:
+            row, column = (Apply("x - y", pair, INDEX) for pair in ((i, block), (j, first)))
             return Load(scratches[expr], (row, column))
         return rebuild(expr, from_tile)
 
-    def at(load: Load, offset: int) -> Load:
-        place = Apply("x * y + z", (tile, width, Const(offset, INDEX)), INDEX)
+    def at_start(load: Load) -> Load:
+        start: dict[Expr, Expr] = {j: first, i: block}
+        return Load(load.buffer, tuple(start.get(index, index) for index in load.index))
 
-        def placed(expr: Expr) -> Expr:
-            return place if expr == j else rebuild(expr, placed)
-
-        return Load(load.buffer, tuple(map(placed, load.index)))
-
+    size = (Apply("x - y", (last, first), INDEX), Apply("x - y", (block_end, block), INDEX))
     fill = [
-        Store(buffer, (row, Const(k, INDEX)), at(load, k))
+        Transpose(buffer, at_start(load), load.index.index(j), *size)
         for load, buffer in scratches.items()
-        for k in range(TILE_WIDTH)
     ]
-    position = Apply("x * y + z", (tile, width, column), INDEX)
-    compute = For(
-        column.name, TILE_WIDTH, (Let(inner, position), *map_expressions(body, from_tile))
-    )
-    done: Expr = (
-        Const(tiles * TILE_WIDTH, INDEX)
-        if isinstance(tiles, int)
-        else Apply("x * y", (Var(tiles, INDEX), width), INDEX)
-    )
-    last = Apply("min(x + y, z)", (block, Const(BLOCK, INDEX), Var("hi", INDEX)), INDEX)
+    columns, rows = Const(COLUMNS, INDEX), Const(ROWS, INDEX)
+    length = Const(extent, INDEX) if isinstance(extent, int) else Var(extent, INDEX)
+    compute = For(inner, extent, map_expressions(body, from_tile), first, last)
     nest = (
-        Let(end.name, last),
+        Let(block_end.name, Apply("min(x + y, z)", (block, rows, Var("hi", INDEX)), INDEX)),
         For(
             tile.name,
             tiles,
-            (For(outer, BLOCK, tuple(fill), block, end), For(outer, BLOCK, (compute,), block, end)),
+            (
+                Let(first.name, Apply("x * y", (tile, columns), INDEX)),
+                Let(last.name, Apply("min(x + y, z)", (first, columns, length), INDEX)),
+                *fill,
+                For(outer, ROWS, (compute,), block, block_end),
+            ),
         ),
-        For(outer, BLOCK, (For(inner, extent, body, done),), block, end),
     )
     scratch = tuple(map(Scratch, scratches.values()))
-    return (*scratch, Range(block.name, nest, step=BLOCK))
+    return (*scratch, Range(block.name, nest, step=ROWS))
 
 
 def _loads(expr: Expr) -> list[Load]:
