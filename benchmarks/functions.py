@@ -2,7 +2,8 @@
 
     python -m benchmarks.functions [--markdown FILE] [names]
 
-A million elements a call, best of several, each peer in a process of its own.  The error is the
+A million elements a call, best of several, each peer in processes of its own, which take turns as
+the machine is not always equally fast.  The error is the
 largest found, in units in the last place, over numbers from the whole range and near 0 and 1,
 against mpmath with 250 bits (2300 for sin, cos and tan).
 """
@@ -23,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-COUNT, SAMPLES = 1 << 20, 300
+COUNT, SAMPLES, TURNS = 1 << 20, 300, 3
 PEERS = ("jitgraph", "numpy", "torch")
 DTYPES = ("float32", "float64")
 
@@ -131,18 +132,30 @@ def largest_error(name: str, given: tuple[np.ndarray, ...], got: np.ndarray) -> 
     return worst
 
 
-def measured(peer: str, names: list[str]) -> dict[str, Any]:
-    """(nanoseconds, error) by function and dtype."""
-    found: dict[str, Any] = {}
+def measured(peer: str, names: list[str], errors: bool) -> dict[str, float]:
+    """By function and dtype: the largest error, or nanoseconds."""
+    found: dict[str, float] = {}
     for name in names:
         function = implementation(peer, name)
         for dtype in DTYPES if function is not None else ():
             assert function is not None
             with np.errstate(all="ignore"):
-                given, on = sampled(name, dtype), timed_on(name, dtype)
-                error = largest_error(name, given, np.asarray(function(*given)))
-                found[f"{name} {dtype}"] = nanoseconds(lambda: function(*on)), error
+                if errors:
+                    given = sampled(name, dtype)
+                    result = largest_error(name, given, np.asarray(function(*given)))
+                else:
+                    on = timed_on(name, dtype)
+                    result = nanoseconds(lambda: function(*on))
+            found[f"{name} {dtype}"] = result
     return found
+
+
+def asked(peer: str, names: list[str], *options: str) -> dict[str, float]:
+    """What another process measures."""
+    command = [sys.executable, "-m", "benchmarks.functions", "--peer", peer, *options, *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return answer
 
 
 def main() -> None:
@@ -150,25 +163,24 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(FUNCTIONS))
     parser.add_argument("--markdown", type=Path)
     parser.add_argument("--peer", choices=PEERS)
+    parser.add_argument("--errors", action="store_true")
     options = parser.parse_args()
     if options.peer:
-        print(json.dumps(measured(options.peer, options.names)))
+        print(json.dumps(measured(options.peer, options.names, options.errors)))
         return
-    results = {}
-    for peer in PEERS:
-        command = [sys.executable, "-m", "benchmarks.functions", "--peer", peer, *options.names]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        results[peer] = json.loads(done.stdout.splitlines()[-1])
+    errors = {peer: asked(peer, options.names, "--errors") for peer in PEERS}
+    times: dict[str, dict[str, float]] = {peer: {} for peer in PEERS}
+    for _ in range(TURNS):
+        for peer, best in times.items():
+            for key, time in asked(peer, options.names).items():
+                best[key] = min(time, best.get(key, time))
     header = ["function", *[f"{p}, ns" for p in PEERS], *[f"{p}, ULP" for p in PEERS], "ahead"]
     rows = []
-    for key in results["jitgraph"]:
-        times = [results[p].get(key, (None, None))[0] for p in PEERS]
-        errors = [results[p].get(key, (None, None))[1] for p in PEERS]
-        others = [t for t in times[1:] if t is not None]
-        ahead = f"{min(others) / times[0]:.2f}" if others else "-"
-        cells = ["-" if t is None else f"{t:.3f}" for t in times]
-        cells += ["-" if e is None else f"{e:.2f}" for e in errors]
-        rows.append([key, *cells, ahead])
+    for key, own in times["jitgraph"].items():
+        others = [times[p][key] for p in PEERS[1:] if key in times[p]]
+        cells = [f"{best[key]:.3f}" if key in best else "-" for best in times.values()]
+        cells += [f"{errors[p][key]:.2f}" if key in errors[p] else "-" for p in PEERS]
+        rows.append([key, *cells, f"{min(others) / own:.2f}" if others else "-"])
     table = Table(*header, title="elementary functions, an element of a million")
     for row in rows:
         table.add_row(*row)

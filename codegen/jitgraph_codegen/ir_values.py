@@ -32,6 +32,7 @@ class Real:
     mantissa: int  # stored bits
     bias: int
     exp_limit: float  # beyond +-exp_limit, exp is certainly 0 or infinity
+    exp_overflow: float  # exp is infinity there, and that of any less number below 2**(bias + 2)
     erf_limit: float  # beyond erf_limit, erf is certainly 1
     tanh_limit: float  # beyond tanh_limit, tanh is certainly 1
     erfc_limit: float  # beyond erfc_limit, erfc is certainly 0
@@ -83,6 +84,7 @@ DOUBLE = Real(
     mantissa=52,
     bias=1023,
     exp_limit=800.0,
+    exp_overflow=709.9,
     erf_limit=6.0,
     tanh_limit=20.0,
     erfc_limit=27.5,
@@ -176,6 +178,7 @@ SINGLE = Real(
     mantissa=23,
     bias=127,
     exp_limit=120.0,
+    exp_overflow=88.8,
     erf_limit=4.0,
     tanh_limit=10.0,
     erfc_limit=10.1,
@@ -353,6 +356,11 @@ class Value:
         """Compares so that a NaN stays one, as one instruction of x86 each does."""
         bounded = self.constant(low).where(self < low, self)
         return bounded.constant(high).where(bounded > high, bounded)
+
+    def nearest(self) -> tuple[Value, Value]:
+        """The integer next to a moderate number, as a number and as an integer."""
+        shifted = self + self.real.shifter
+        return shifted - self.real.shifter, shifted.bits() - pattern(self.real, self.real.shifter)
 
     def intrinsic(self, name: str, *others: Value | float) -> Value:
         operands = [self.ir, *map(self._raw, others)]

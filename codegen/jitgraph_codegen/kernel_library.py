@@ -18,6 +18,8 @@ from . import lanes
 
 FULL_WIDTH = '"prefer-vector-width"="512"'  # less where the processor has no such registers
 
+_REGISTER = 64  # bytes, of the widest: what is spilled to the stack lies in one cache line
+
 
 class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
     """The module of a kernel, and of what Numba compiles for it."""
@@ -27,6 +29,8 @@ class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
     def add_ir_module(self, ir_module: ir.Module) -> None:
         for function in ir_module.functions:
             set.add(function.attributes, FULL_WIDTH)  # which llvmlite's own `add` does not know
+            if not function.is_declaration:
+                function.attributes.alignstack = _REGISTER
         super().add_ir_module(ir_module)
 
     def _optimize_final_module(self) -> None:

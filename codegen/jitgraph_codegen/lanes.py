@@ -22,7 +22,7 @@ _PREFIX = "lanes."
 _REGISTER = 512  # bits
 _WIDTHS = (16, 8, 4, 2)
 _I32 = ir.IntType(32)
-_ROUNDING = ir.Constant(_I32, 4)  # the mode that is set
+_MODE = (ir.Constant(_I32, 4),)  # of rounding: the one that is set
 _SIGNIFICAND = ir.Constant(_I32, 0b1111)  # from 3/4 to 3/2; NaN for numbers below zero
 
 Lanes = Callable[[ir.IRBuilder, Sequence[ir.Value]], ir.Value]  # for one register
@@ -53,17 +53,22 @@ def in_use() -> Iterator[None]:
 
 def scaled(x: Value, n: Value) -> Value:
     """x * 2**n for an integral number n, rounded once; of any n, also an infinite one."""
-    return _apply("scale", partial(_masked, "scalef", ()), x, n)
+    return _apply("scale", partial(_masked, "mask.scalef", (), _MODE), x, n)
 
 
 def exponent_of(x: Value) -> Value:
     """floor(log2(abs(x))); minus infinity for zero, infinity and NaN for themselves."""
-    return _apply("exponent", partial(_masked, "getexp", ()), x)
+    return _apply("exponent", partial(_masked, "mask.getexp", (), _MODE), x)
 
 
 def significand_of(x: Value) -> Value:
     """x over a power of two, from 3/4 to below 3/2; 1 for zeros and infinity, NaN below zero."""
-    return _apply("significand", partial(_masked, "getmant", (_SIGNIFICAND,)), x)
+    return _apply("significand", partial(_masked, "mask.getmant", (_SIGNIFICAND,), _MODE), x)
+
+
+def near_inverse(x: Value) -> Value:
+    """1 / x to 14 bits; infinity for zero, and zero for infinity."""
+    return _apply("inverse", partial(_masked, "rcp14", (), ()), x)
 
 
 def entry_of(table: Sequence[float], index: Value, name: str) -> Value:
@@ -72,13 +77,17 @@ def entry_of(table: Sequence[float], index: Value, name: str) -> Value:
 
 
 def _masked(
-    name: str, immediate: Sequence[ir.Value], builder: ir.IRBuilder, operands: Sequence[ir.Value]
+    name: str,
+    immediate: Sequence[ir.Value],
+    mode: Sequence[ir.Value],
+    builder: ir.IRBuilder,
+    operands: Sequence[ir.Value],
 ) -> ir.Value:
     kind = operands[0].type
     every = ir.Constant(ir.IntType(max(kind.count, 8)), -1)
     nothing = ir.Constant(kind, [0.0] * kind.count)
-    values = [*operands, *immediate, nothing, every, _ROUNDING]
-    return _intrinsic(builder, f"llvm.x86.avx512.mask.{name}.{_suffix(kind)}", kind, values)
+    name = f"llvm.x86.avx512.{name}.{_suffix(kind)}"
+    return _intrinsic(builder, name, kind, [*operands, *immediate, nothing, every, *mode])
 
 
 def _permuted(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from decimal import Context, Decimal, localcontext
-from functools import cache
+from decimal import Decimal, localcontext
+from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
 from .. import lanes
-from ..ir_values import DOUBLE, SINGLE, Real, Value
-from .exponential import exp_pair, nearest
+from ..ir_values import DOUBLE, SINGLE, Value
+from .exponential import exp_pair
 from .pairs import fast_two_sum, quotient_pair, remainder, two_product
+from .tables import EXACT, PI, Pieces, Point
 
 
 def _erf_of_small(a: Value) -> tuple[Value, Value]:
@@ -19,44 +21,19 @@ def _erf_of_small(a: Value) -> tuple[Value, Value]:
     return fast_two_sum(a, a * z.polynomial(a.real.erf))
 
 
-# for the tables of erf: the distance of their points, how many there are, and the degree
-_POINTS = {"float": (9 / 64, 32, 6), "double": (13 / 32, 16, 14)}
-
-
-@cache
-def _tables_of_erf(real: Real) -> tuple[list[float], list[float], list[list[float]]]:
-    """erf at each point in two parts, and the coefficients of its polynomial over the distance
-    from there, from the linear one on: Taylor's, economised by Chebyshev polynomials.
-    """
-    distance, count, degree = _POINTS[str(real.type)]
-    values, rests, coefficients = [], [], []
-    for k in range(count):
-        value, *series = _economised(_taylor_of_erf(Decimal(k) * Decimal(distance)),
-                                     Decimal(distance) / 2, degree)  # fmt: skip
-        first = float(np.float32(value)) if real is SINGLE else float(value)
-        values.append(first)
-        rests.append(float(_EXACT.subtract(value, Decimal(first))))
-        coefficients.append(list(map(float, series)))
-    return values, rests, [list(column) for column in zip(*coefficients, strict=True)]
-
-
-_EXACT = Context(prec=90)
-_PI = Decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
-_TERMS = 30
+_TERMS = 30  # of Taylor series
 
 
 def _taylor_of_erf(at: Decimal) -> list[Decimal]:
-    """erf(at + t) over t, from the constant on; the n-th derivative of exp(-x**2) is that times a
-    Hermite polynomial, by its recurrence.
-    """
-    with localcontext(_EXACT):
+    """The n-th derivative of exp(-x**2) is that times a Hermite polynomial, by its recurrence."""
+    with localcontext(EXACT):
         term = total = at
         n = 0
         while abs(term) > Decimal(10) ** -60:
             n += 1
             term = -term * at * at / n
             total += term / (2 * n + 1)
-        scale = 2 / _PI.sqrt()
+        scale = 2 / PI.sqrt()
         found = [scale * total]
         before, last = Decimal(0), (-at * at).exp() * scale
         factorial = Decimal(1)
@@ -67,41 +44,78 @@ def _taylor_of_erf(at: Decimal) -> list[Decimal]:
         return found
 
 
-def _economised(series: list[Decimal], bound: Decimal, degree: int) -> list[Decimal]:
-    """A polynomial of lower degree, as near as Chebyshev's come for abs(t) <= bound."""
-    with localcontext(_EXACT):
-        series = list(series)
-        chebyshev = [[Decimal(1)], [Decimal(0), 1 / bound]]
-        for _ in range(2, len(series)):
-            last, before = chebyshev[-1], chebyshev[-2]
-            twice = [Decimal(0), *(2 * c / bound for c in last)]
-            padded = [*before, *[Decimal(0)] * (len(twice) - len(before))]
-            chebyshev.append([a - b for a, b in zip(twice, padded, strict=True)])
-        for n in range(len(series) - 1, degree, -1):
-            factor = series[n] / chebyshev[n][n]
-            series = [a - factor * b for a, b in zip(series, chebyshev[n], strict=False)][:n]
-        return series
+_RAISED = {SINGLE: 4, DOUBLE: 5}  # exponents, for erfcx of a large number to come to about 1
+_SCALE = {
+    SINGLE: 2.9375,
+    DOUBLE: 1.0859375,
+}  # for all numbers below the limit of erfc to come to 30
+
+
+def _taylor_of_erfcx(raised: int, at: Decimal) -> list[Decimal]:
+    """Of erfcx times a power of two, from erf or by a continued fraction, which converges slowly
+    near zero, and from the derivative 2 * x * erfcx(x) - 2 / sqrt(pi).
+    """
+    with localcontext(EXACT):
+        root = PI.sqrt()
+        if at < 2:
+            found = [(at * at).exp() * (1 - _taylor_of_erf(at)[0])]
+        else:
+            fraction = at
+            for n in range(600, 0, -1):
+                fraction = at + n / (2 * fraction)
+            found = [1 / (root * fraction)]
+        found.append(2 * at * found[0] - 2 / root)
+        for n in range(1, _TERMS - 1):
+            found.append(2 * (at * found[n] + found[n - 1]) / (n + 1))
+        return [2**raised * c for c in found]
+
+
+def _at_even_distances(distance: float, count: int) -> list[Point]:
+    return [Point(k * distance, distance / 2) for k in range(count)]
+
+
+def _in_octaves(count: int, scale: float) -> list[Point]:
+    """Points from 0 to 30 / scale, by the exponent and the first bits of x * scale + 2."""
+    each = count // 4
+    edges = [(2.0 ** (1 + k // each) * (1 + k % each / each) - 2) / scale for k in range(count + 1)]
+    middles = [float(np.float32((a + b) / 2)) for a, b in pairwise(edges)]
+    return [Point(c, b - c) for c, b in zip(middles, edges[1:], strict=True)]
+
+
+_ERF = {
+    SINGLE: Pieces("erf", SINGLE, _at_even_distances(9 / 64, 32), 6, _taylor_of_erf),
+    DOUBLE: Pieces("erf", DOUBLE, _at_even_distances(13 / 32, 16), 14, _taylor_of_erf),
+}
+_ERFCX = {
+    real: Pieces(
+        "erfcx", real, _in_octaves(count, _SCALE[real]), degree,
+        partial(_taylor_of_erfcx, _RAISED[real]),
+    )
+    for real, count, degree in ((SINGLE, 32, 4), (DOUBLE, 16, 14))
+}  # fmt: skip
 
 
 def _erf_by_tables(x: Value) -> Value:
-    """erf(c) + t * (...) for the point c next to abs(x), and t = abs(x) - c"""
-    distance, _, _ = _POINTS[str(x.real.type)]
-    values, rests, coefficients = _tables_of_erf(x.real)
     a = x.magnitude().clamp(0.0, x.real.erf_limit)
-    k, index = nearest(a * (1 / distance))
-    t = a - k * distance
+    value, difference = _ERF[x.real].near_multiple(a)
+    return (value + difference).with_sign_of(x)
 
-    def entry(table: list[float], name: str) -> Value:
-        return lanes.entry_of(table, index, f"erf.{name}")
 
-    linear, *higher = (entry(c, str(n)) for n, c in enumerate(coefficients))
-    total = higher[-1]
-    for coefficient in higher[-2::-1]:
-        total = total * t + coefficient
-    rest = t * t * total
-    if x.real is DOUBLE:
-        rest = rest + entry(rests, "rest")
-    return (entry(values, "value") + (t * linear + rest)).with_sign_of(x)
+def _erfc_by_tables(x: Value) -> Value:
+    """exp(-x**2) * erfcx(x) above zero, 2 - erfc(-x) below."""
+    real, pieces = x.real, _ERFCX[x.real]
+    b = x.magnitude().clamp(0.0, real.erfc_limit)
+    centers = [point.at for point in pieces.points]
+    leading = (len(centers) // 4 - 1).bit_length()  # bits of a significand that count
+    index = (b * _SCALE[real] + 2.0).bits() >> (real.mantissa - leading)
+    t = b - lanes.entry_of(centers, index, f"{pieces.name}.center")
+    g, g_low = pieces.pair_near(index, t)
+    square, square_low = two_product(-b, b)
+    p, p_low, power = exp_pair(square, square_low, normal=False)
+    product, low = two_product(p, g)
+    low = low + (p * g_low + p_low * (g + g_low))
+    tail = power.doubled(-_RAISED[real]).times_near_one(product + low)
+    return tail.where(x > 0.0, 2.0 - tail)
 
 
 def erf(x: Value) -> Value:
@@ -131,11 +145,13 @@ def erf(x: Value) -> Value:
 
 
 def erfc(x: Value) -> Value:
-    """1 - erf(x) for abs(x) < 1/2, exp(-x**2) * erfcx(x) above, 2 - erfc(-x) below.
+    """By tables, or 1 - erf(x) for abs(x) < 1/2, exp(-x**2) * erfcx(x) above, 2 - erfc(-x) below.
 
     (1 + 2 * x) * erfcx(x) is a polynomial over (x - 3) / (x + 3), as in Shepherd and Laframboise,
     "Chebyshev approximation of (1 + 2x) exp(x**2) erfc(x)", 1981.
     """
+    if lanes.available():
+        return _erfc_by_tables(x)
     a = x.magnitude()
     b = a.clamp(0.0, x.real.erfc_limit)
     square, square_low = two_product(b, b)

@@ -5,24 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from decimal import Context, Decimal
+from decimal import Decimal
 
 from .. import lanes
 from ..ir_values import DOUBLE, LOG_SERIES, SINGLE, THIRD, Value, pattern
 from .pairs import fast_two_sum, remainder, two_product, two_sum
+from .tables import EXACT, parts
 
 LOG_2_ERROR = 2.3190468138462996e-17  # log(2) - math.log(2)
 
 
-def nearest(x: Value) -> tuple[Value, Value]:
-    """The integer next to a moderate number, as a number and as an integer."""
-    shifted = x + x.real.shifter
-    return shifted - x.real.shifter, shifted.bits() - pattern(x.real, x.real.shifter)
-
-
 @dataclass(frozen=True)
 class Power:
-    """2**n for an integer n, which is kept as a number and as bits."""
+    """2**n for an integer n, which is kept as a number and as bits.
+
+    Where `lanes` are available the number may be above n by less than 1; then it has no inverse.
+    """
 
     number: Value
     bits: Value
@@ -40,6 +38,26 @@ class Power:
             return lanes.scaled(x, self.number)
         first, second = (_normal(n) for n in self._halves())
         return x * first * second
+
+    def times_near_one(self, x: Value, seldom_small: bool = False) -> Value:
+        """x * 2**n for x from 1/2 to 2; n is at most one above the largest exponent.
+
+        An instruction whose result is subnormal takes a hundred cycles.  So the integer that counts
+        the last bit of such a result is rounded by a sum; or, where those are seldom, only what
+        comes to zero is left out.
+        """
+        real, number = x.real, self.number
+        if seldom_small and lanes.available():
+            vanishing = number < float(-real.bias - real.mantissa)
+            return x.constant(0.0).where(vanishing, lanes.scaled(x, number))
+        small = number < 1.0 - real.bias
+        raised = real.bias - 1 + real.mantissa
+        if lanes.available():
+            found = lanes.scaled(x, (number + float(raised)).where(small, number))
+        else:
+            found = Power(number, (self.bits + raised).where(small, self.bits)).times(x)
+        added = x.constant(2.0**real.mantissa).where(small, 0.0)
+        return ((found + added).bits() - added.bits()).float_from_bits()
 
     def value(self) -> Value:
         """2**n where that is a normal number."""
@@ -76,7 +94,7 @@ def _normal(n: Value) -> Value:
 def reduce_exp(x: Value) -> tuple[Power, Value, Value]:
     """2**n, r and the error of r in ``x = n * log(2) + r``, for a clamped x."""
     high, low = x.real.ln2
-    k, n = nearest(x * (1 / math.log(2)))
+    k, n = (x * (1 / math.log(2))).nearest()
     part, tail = x - k * high, k * low
     r = part - tail
     return Power(k, n), r, (part - r) - tail
@@ -88,18 +106,55 @@ def _exp_rest(r: Value, error: Value | None = None) -> Value:
     return rest if error is None else rest + error
 
 
+_SIXTEENTHS = [parts(EXACT.power(2, Decimal(k) / 16), DOUBLE) for k in range(16)]
+_EXP_NEAR_ZERO = (  # (exp(r) - 1 - r) / r**2 over r; abs(r) <= log(2) / 32
+    0.00019841464564034506, 0.0013889064139564714, 0.008333333332989351, 0.04166666666357083,
+    0.16666666666666669, 0.5,
+)  # fmt: skip
+
+
+def _exp_by_table(x: Value, more: Value | float = 0.0) -> tuple[Power, tuple[Value, ...]]:
+    """2**n, t, its error, q and the error of q in ``exp(x + more) = 2**n * t * (1 + q)``, where t
+    is one of the powers 2**(k / 16).
+    """
+    high, low = (part / 16 for part in DOUBLE.ln2)
+    k, index = (x * (16 / math.log(2))).nearest()
+    rest = x - k * high
+    r = rest - k * low
+    error = (rest - r) - k * low
+    if isinstance(more, Value):
+        r, lost = fast_two_sum(r, more)
+        error = error + lost
+    t, t_low = (
+        lanes.entry_of(table, index, f"exp.{n}")
+        for n, table in enumerate(map(list, zip(*_SIXTEENTHS, strict=True)))
+    )
+    bent = r * r * r.polynomial(_EXP_NEAR_ZERO)
+    return Power(k * (1 / 16), index), (t, t_low, r, error + bent)
+
+
 def exp(x: Value, more: Value | None = None) -> Value:
     """exp(x + more), where ``more`` is tiny."""
-    power, r, _ = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
+    x = x.clamp(-x.real.exp_limit, x.real.exp_overflow)
+    power, r, _ = reduce_exp(x)
     r = r if more is None else r + more
-    return power.times((_exp_rest(r) + r) + 1.0)
+    return power.times_near_one((_exp_rest(r) + r) + 1.0, seldom_small=True)
 
 
-def exp_pair(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Power]:
-    """p, its error and 2**n in ``exp(x + more) = p * 2**n``, for a clamped x."""
+def exp_pair(
+    x: Value, more: Value | float = 0.0, normal: bool = True
+) -> tuple[Value, Value, Power]:
+    """p, its error and 2**n in ``exp(x + more) = p * 2**n``, for a clamped x and a tiny ``more``;
+    unless normal, the error may be more than that of rounding.
+    """
+    if x.real is DOUBLE and lanes.available():
+        power, (t, t_low, q, q_low) = _exp_by_table(x, more)
+        p = t.fma(q, t)
+        p_low = t.fma(q, t - p) + (t * q_low + t_low)
+        return *(fast_two_sum(p, p_low) if normal else (p, p_low)), power
     power, r, error = reduce_exp(x)
     if isinstance(more, Value):
-        r, lost = two_sum(r, more)
+        r, lost = fast_two_sum(r, more)
         error = lost + error
     p, p_low = fast_two_sum(r.constant(1.0), r)
     p, p_low = fast_two_sum(p, p_low + _exp_rest(r, error))
@@ -107,23 +162,29 @@ def exp_pair(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Power]:
 
 
 def exp2(x: Value) -> Value:
-    limit = math.ceil(x.real.exp_limit / math.log(2))
-    x = x.clamp(-limit, limit)
-    k, n = nearest(x)
+    x = x.clamp(-math.ceil(x.real.exp_limit / math.log(2)), x.real.bias + 2)
+    k, n = x.nearest()
     if x.real is SINGLE:
         r, error = (x - k) * math.log(2), None
     else:
         r, error = two_product(x - k, x.constant(math.log(2)))
         error = error + (x - k) * LOG_2_ERROR
-    return Power(k, n).times((_exp_rest(r, error) + r) + 1.0)
+    return Power(k, n).times_near_one((_exp_rest(r, error) + r) + 1.0, seldom_small=True)
 
 
 def expm1_pair(x: Value) -> tuple[Value, Value]:
-    """expm1(x) in two parts, for an x whose exponential is a normal number."""
+    """expm1(x) in two parts, for x >= 0 whose exponential is far below the overflow."""
+    if x.real is DOUBLE and lanes.available():
+        power, (t, t_low, q, q_low) = _exp_by_table(x)
+        q, q_low = fast_two_sum(q, q_low)
+        t, t_low = power.times(t), power.times(t_low)
+        start = t - 1.0
+        high = t.fma(q, start)
+        return high, t.fma(q, start - high) + (t * q_low + t_low)
     scale, r, error = reduce_exp(x)
-    power = scale.value()
-    total, low = fast_two_sum(power - 1.0, r * power)
-    return fast_two_sum(total, low + _exp_rest(r, error) * power)
+    power_of_two = scale.value()
+    total, low = fast_two_sum(power_of_two - 1.0, r * power_of_two)
+    return fast_two_sum(total, low + _exp_rest(r, error) * power_of_two)
 
 
 def expm1(x: Value) -> Value:
@@ -188,15 +249,14 @@ def _tables_of_log(base: Decimal, quantum: float) -> tuple[list[float], ...]:
     for k in range(16):
         center = (1 + (k + 0.5) / 16) / (1 if k < 8 else 2)
         c = round(256 / center) / 256 if 0 < k < 15 else 1.0  # 1 on both sides of 1
-        logarithm = -_EXACT.divide(_EXACT.ln(Decimal(c)), _EXACT.ln(base))
+        logarithm = -EXACT.divide(EXACT.ln(Decimal(c)), EXACT.ln(base))
         inverses.append(c)
         logarithms.append(round(float(logarithm) / quantum) * quantum)
-        rests.append(float(_EXACT.subtract(logarithm, Decimal(logarithms[-1]))))
+        rests.append(float(EXACT.subtract(logarithm, Decimal(logarithms[-1]))))
     return inverses, logarithms, rests
 
 
-_EXACT = Context(prec=50)
-_E = _EXACT.exp(Decimal(1))
+_E = EXACT.exp(Decimal(1))
 _TABLES = {  # quanta: so that a sum with a multiple of log(2) is exact
     "e": _tables_of_log(_E, 2.0**-32),
     "2": _tables_of_log(Decimal(2), 2.0**-40),
@@ -422,7 +482,7 @@ def _power_of_single(a: Value, y: Value) -> Value:
     exponent = exponent.clamp(-200.0, 200.0)
     k = exponent.intrinsic("llvm.rint")
     r = (exponent - k).rounded_to(SINGLE)
-    power = Power(*nearest(k.rounded_to(SINGLE)))
+    power = Power(*(k.rounded_to(SINGLE)).nearest())
     return power.times(r * r.polynomial(_EXP2_OF_SINGLE[:-1]) + 1.0)
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
 
+from .. import lanes
 from ..ir_values import DOUBLE, SINGLE, Value
 from .exponential import (
     Power,
     exp_pair,
     expm1_pair,
     log1p_pair,
-    nearest,
     reduce_exp,
     sigmoid,
 )
 from .pairs import fast_two_sum, quotient_pair, remainder, two_product, two_sum
+from .tables import EXACT, Pieces, Point
 
 LOWEST = -87.0  # of what exp in single precision is a normal number for
 LARGE = 2.0**28  # sqrt(x**2 + 1) is x from here on
@@ -23,20 +25,44 @@ LARGE = 2.0**28  # sqrt(x**2 + 1) is x from here on
 def tanh(x: Value) -> Value:
     """t / (t + 2) for t = expm1(2 * abs(x)), which is moderate where tanh is not 1 yet."""
     if x.real is SINGLE:
-        return _tanh_of_single(x)
+        return _tanh_by_tables(x) if lanes.available() else _tanh_of_single(x)
     t, t_low = expm1_pair(2.0 * x.magnitude().clamp(0.0, x.real.tanh_limit))
-    d, d_low = two_sum(t, t.constant(2.0))
+    d = t + 2.0
+    d_low = t - (d - 2.0)  # exactly, as 2 is a short number
     quotient, low = quotient_pair(t, t_low, d, d_low + t_low)
     return (quotient + low).with_sign_of(x)
 
 
+def _taylor_of_tanh(at: Decimal) -> list[Decimal]:
+    """From the derivative 1 - tanh(x)**2."""
+    with localcontext(EXACT):
+        e = (-2 * at).exp()
+        found = [(1 - e) / (1 + e)]
+        for n in range(20):
+            square = sum((found[k] * found[n - k] for k in range(n + 1)), Decimal(0))
+            found.append(((n == 0) - square) / (n + 1))
+        return found
+
+
+_DISTANCE = 19 / 64
+_TANH = Pieces(
+    "tanh", SINGLE, [Point(k * _DISTANCE, _DISTANCE / 2) for k in range(32)], 6, _taylor_of_tanh
+)
+
+
+def _tanh_by_tables(x: Value) -> Value:
+    value, difference = _TANH.near_multiple(x.magnitude().clamp(0.0, 31 * _DISTANCE))
+    return (value + difference).with_sign_of(x)
+
+
 def _tanh_of_single(x: Value) -> Value:
-    """The same, with the rounding of t + 2 made up for; 1 / (t + 2) is (1 - tanh(x)) / 2.
+    """The same as in double precision; the rounding of t + 2 is made up for; 1 / (t + 2) is
+    (1 - tanh(x)) / 2.
 
     One part of log(2) is enough: where its multiple is large, t is beside 2 as well.
     """
     y = 2.0 * x.magnitude().clamp(0.0, SINGLE.tanh_limit)
-    k, n = nearest(y * (1 / math.log(2)))
+    k, n = (y * (1 / math.log(2))).nearest()
     r = y - k * math.log(2)
     power = Power(k, n).value()
     s = r + r * r * r.polynomial(SINGLE.exp)

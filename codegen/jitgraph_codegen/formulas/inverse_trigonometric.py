@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
+from functools import cache
 
 import numpy as np
 
-from ..ir_values import DOUBLE, PI_ERROR, Real, Value
+from .. import lanes
+from ..ir_values import DOUBLE, PI_ERROR, SINGLE, Real, Value
 from .pairs import fast_two_sum, quotient_pair, remainder
+from .tables import EXACT, parts
+from .tables import PI as PI_DIGITS
 
 # each in two parts
 PI = math.pi, PI_ERROR
@@ -95,7 +100,71 @@ def _reflected(
     return total.where(condition, value), (error + (rest - low)).where(condition, low)
 
 
+_NEAR_ZERO = {  # (atan(t) - t) / t**3 over t**2; abs(t) < 0.0715, in single precision 0.0355
+    DOUBLE: (
+        -0.08993300142194405, 0.11110675484993368, -0.1428571349116384,
+        0.19999999999492493, -0.3333333333333328,
+    ),
+    SINGLE: (0.19982011856062407, -0.3333333049998567),
+}  # fmt: skip
+
+
+@cache
+def _tables_of_arctan(real: Real) -> tuple[list[float], ...]:
+    """p, q and atan(p / q) in two parts for ratios about k / (last - k) of short numbers, one of
+    which is 1; those below 1 end at half of the least number that comes to them or further below,
+    so that its difference is exact.
+    """
+    last = 31 if real is SINGLE else 15
+    rows = []
+    for k in range(last + 1):
+        low = k < last - k
+        c = Decimal(max(256 * min(k, last - k) // max(k, last - k) - 1, 0)) / 256
+        with localcontext(EXACT):
+            arc = _arctan_of_at_most_one(c) if low else PI_DIGITS / 2 - _arctan_of_at_most_one(c)
+        p, q = (float(c), 1.0) if low else (1.0, float(c))
+        rows.append((p, q, *parts(arc, real)))
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def _arctan_of_at_most_one(c: Decimal) -> Decimal:
+    """By Euler's series."""
+    term = c / (1 + c * c)
+    total, factor, n = Decimal(0), c * c / (1 + c * c), 0
+    while term > Decimal(10) ** -80:
+        total += term
+        n += 1
+        term *= factor * (2 * n) / (2 * n + 1)
+    return total
+
+
+def _arctan_by_tables(x: Value) -> Value:
+    """atan(p / q) + atan((a * q - p) / (a * p + q)) for a = abs(x) and a near p / q"""
+    real = x.real
+    a = x.magnitude().clamp(0.0, 2.0 ** (real.bias // 2))
+    tables = _tables_of_arctan(real)
+    last = float(len(tables[0]) - 1)
+    shifted = lanes.near_inverse(a + 1.0) * -last + (real.shifter + last)
+    p, q, arc, arc_low = (
+        lanes.entry_of(table, shifted.bits(), f"arctan.{n}") for n, table in enumerate(tables)
+    )
+    n, d = a.fma(q, -p), a.fma(p, q)
+    inverse = 1.0 / d
+    near = n * inverse
+    rest = remainder(n, near, d)
+    if real is DOUBLE:
+        rest = rest - near * a.fma(p, q - d)
+    low = rest * inverse
+    t = near + low
+    z = t * t
+    total, error = fast_two_sum(arc, near)
+    found = total + ((error + arc_low) + (low + t * z * z.polynomial(_NEAR_ZERO[real])))
+    return found.with_sign_of(x)
+
+
 def arctan(x: Value) -> Value:
+    if lanes.available():
+        return _arctan_by_tables(x)
     a = x.magnitude()
     large = a > 1.0
     value, low = _arctan_of_ratio(

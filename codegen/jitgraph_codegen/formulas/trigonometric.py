@@ -8,7 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from decimal import Decimal, localcontext
+from functools import cached_property
 
+from .. import lanes
 from ..ir_values import (
     DOUBLE,
     PI_ERROR,
@@ -19,8 +23,8 @@ from ..ir_values import (
     has_fma,
     pattern,
 )
-from .exponential import nearest
 from .pairs import fast_two_sum, quotient_pair, two_product, two_sum
+from .tables import EXACT, PI, parts
 
 _HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
 _SINGLE_PI = (3.1415927410125732, -8.742277657347586e-08, -3.4302490200117637e-15)
@@ -99,7 +103,7 @@ def _reduce_any_single(x: Value, divisor: int, shift: float) -> tuple[Value, Val
     turns = x.double() * divisor
     first, second = row.entry_of(SINGLE_TURNS), (row | 1).entry_of(SINGLE_TURNS)
     exact = turns * first
-    k, n = nearest(turns * second + exact + shift)
+    k, n = (turns * second + exact + shift).nearest()
     k = k - shift
     return n, ((exact - k) + turns * second) * (math.pi / divisor)
 
@@ -139,7 +143,7 @@ def _reduce_any_double(x: Value) -> tuple[Value, Value, Value]:
 
 def _reduce_moderate_double(x: Value) -> tuple[Value, Value, Value]:
     """n, r and the error of r in ``x = n * pi / 2 + r``; the first subtraction is exact."""
-    k, n = nearest(x * (2 / math.pi))
+    k, n = (x * (2 / math.pi)).nearest()
     first, second, third = _HALF_PI
     rest = (-k).fma(k.constant(first), x)
     product, product_error = two_product(k, k.constant(second))
@@ -149,7 +153,7 @@ def _reduce_moderate_double(x: Value) -> tuple[Value, Value, Value]:
 
 def _reduce_moderate_single(x: Value) -> tuple[Value, Value, Value]:
     """The same in single precision."""
-    k, n = nearest(x * (2 / math.pi))
+    k, n = (x * (2 / math.pi)).nearest()
     k = -k
     first, second, third = (k.constant(part / 2) for part in _SINGLE_PI)
     product, product_error = two_product(k, second)
@@ -192,6 +196,110 @@ def _tangent(n: Value, r: Value, error: Value) -> Value:
         cosine.where(even, sine), cosine_low.where(even, sine_low),
     )  # fmt: skip
     return quotient + low
+
+
+# by tables
+
+
+@dataclass(frozen=True, eq=False)
+class _Circle:
+    """Sines and cosines of 16 angles at even distances, over one circle or half of it."""
+
+    name: str
+    halves: int
+
+    @cached_property
+    def _tables(self) -> tuple[list[float], ...]:
+        sines = [parts(_sine_of_sixteenths(k * self.halves), DOUBLE) for k in range(16)]
+        cosines = [parts(_sine_of_sixteenths(k * self.halves + 8), DOUBLE) for k in range(16)]
+        return tuple(list(c) for pairs in (sines, cosines) for c in zip(*pairs, strict=True))
+
+    def reduce(self, x: Value, shift: int) -> tuple[Value, Value, Value]:
+        """The index of an angle, r and the error of r; for a moderate x plus some such angles.
+
+        The first subtraction is exact.
+        """
+        shifter = DOUBLE.shifter + shift
+        per_radian = 16 / (self.halves * math.pi)
+        shifted = x.fma(x.constant(per_radian), x.constant(shifter))
+        k = -(shifted - shifter)
+        first, second, third = (k.constant(p * self.halves / 8) for p in _HALF_PI)
+        rest = k.fma(first, x)
+        r = k.fma(second, rest)
+        return shifted.bits(), r, k.fma(third, k.fma(second, rest - r))
+
+    def at(self, index: Value) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
+        """Sine and cosine, each in two parts."""
+        sin, sin_low, cos, cos_low = (
+            lanes.entry_of(table, index, f"{self.name}.{n}") for n, table in enumerate(self._tables)
+        )
+        return (sin, sin_low), (cos, cos_low)
+
+
+_CIRCLE, _HALF_CIRCLE = _Circle("circle", 2), _Circle("half.circle", 1)
+
+
+def _sine_of_sixteenths(k: int) -> Decimal:
+    """sin(k * pi / 16)"""
+    with localcontext(EXACT):
+        if k % 16 == 0:
+            return Decimal(0)
+        sign, k = (-1 if k % 32 > 16 else 1), min(k % 16, 16 - k % 16)
+        x = PI * k / 16
+        total, term, n = Decimal(0), x, 1
+        while abs(term) > Decimal(10) ** -80:
+            total += term
+            n += 2
+            term = -term * x * x / (n * (n - 1))
+        return sign * total
+
+
+def _advanced(a: Value, a_low: Value, b: Value, b_low: Value, r: Value) -> tuple[Value, Value]:
+    """a + b * r in two parts, for numbers a and b in two parts; abs(a) >= abs(b * r) or a is 0."""
+    high = r.fma(b, a)
+    return high, r.fma(b, a - high) + r.fma(b_low, a_low)
+
+
+# (sin(r) - r) / r**3 and (cos(r) - 1) / r**2 over r**2; abs(r) <= pi / 16
+_SIN = (2.7537970410147485e-06, -0.0001984126517019755, 0.008333333332972459, -0.16666666666666624)
+_COS = (
+    -2.753716429871165e-07, 2.4801580489668854e-05, -0.0013888888887949127,
+    0.04166666666666621, -0.5,
+)  # fmt: skip
+# (tan(r) - r) / r**3 over r**2; abs(r) <= pi / 32
+_TAN = (
+    0.008950518157486232, 0.02186874946809849, 0.053968256519715624, 0.13333333333025196,
+    0.3333333333333339,
+)  # fmt: skip
+
+
+def _sine_by_tables(x: Value, quarters: int) -> Value:
+    """sin(x + quarters * pi / 2) of a moderate x.
+
+    sin(c + r) = (sin(c) + cos(c) * r) + (cos(c) * (sin(r) - r) + sin(c) * (cos(r) - 1))
+    """
+    index, r, error = _CIRCLE.reduce(x, 4 * quarters)
+    sin, cos = _CIRCLE.at(index)
+    z = r * r
+    bent, fallen = r * z * z.polynomial(_SIN) + error, z * z.polynomial(_COS)
+    high, low = _advanced(*sin, *cos, r)
+    found = high + (low + (bent * cos[0] + fallen * sin[0]))
+    return found if quarters else x.where(x == 0.0, found)  # for the sign of zero
+
+
+def _tangent_by_tables(x: Value) -> Value:
+    """tan(c + r) = (sin(c) + cos(c) * tan(r)) / (cos(c) - sin(c) * tan(r)) of a moderate x."""
+    index, r, error = _HALF_CIRCLE.reduce(x, 0)
+    (sin, sin_low), (cos, cos_low) = _HALF_CIRCLE.at(index)
+    z = r * r
+    t, t_low = fast_two_sum(r, r * z * z.polynomial(_TAN) + error)
+    n, n_low = _advanced(sin, sin_low, cos, cos_low, t)
+    d, d_low = _advanced(cos, cos_low, -sin, -sin_low, t)
+    near, low = quotient_pair(n, n_low + cos * t_low, d, d_low - sin * t_low)
+    return x.where(x == 0.0, near + low)  # for the sign of zero
+
+
+# of any angle
 
 
 def _odd(formula: Callable[[Value], Value]) -> Callable[[Value], Value]:
@@ -238,9 +346,11 @@ tan = _odd(_tangent_of_positive)
 
 def _moderate_sine(x: Value, shift: int) -> Value:
     if x.real is DOUBLE:
+        if lanes.available():
+            return _sine_by_tables(x, shift)
         n, r, error = _reduce_moderate_double(x)
         return _quadrant(n + shift, r, error)
-    k, n = nearest(x * (1 / math.pi) + 0.5 * shift)
+    k, n = (x * (1 / math.pi) + 0.5 * shift).nearest()
     k, r = -(k - 0.5 if shift else k), x
     for part in _SINGLE_PI:
         r = k.fma(k.constant(part), r)
@@ -262,6 +372,8 @@ def tan_moderate(x: Value) -> Value:
     if not has_fma():
         return tan(x)
     if x.real is DOUBLE:
+        if lanes.available():
+            return _tangent_by_tables(x)
         return _tangent(*_reduce_moderate_double(x))
     n, r, error = _reduce_moderate_single(x)
     z = r * r
