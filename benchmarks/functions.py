@@ -24,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-COUNT, SAMPLES, TURNS = 1 << 20, 300, 3
+COUNT, SAMPLES, TURNS = 1 << 20, 300, 5
 PEERS = ("jitgraph", "numpy", "torch")
 DTYPES = ("float32", "float64")
 

@@ -32,7 +32,6 @@ class Real:
     mantissa: int  # stored bits
     bias: int
     exp_limit: float  # beyond +-exp_limit, exp is certainly 0 or infinity
-    exp_overflow: float  # exp is infinity there, and that of any less number below 2**(bias + 2)
     erf_limit: float  # beyond erf_limit, erf is certainly 1
     tanh_limit: float  # beyond tanh_limit, tanh is certainly 1
     erfc_limit: float  # beyond erfc_limit, erfc is certainly 0
@@ -84,7 +83,6 @@ DOUBLE = Real(
     mantissa=52,
     bias=1023,
     exp_limit=800.0,
-    exp_overflow=709.9,
     erf_limit=6.0,
     tanh_limit=20.0,
     erfc_limit=27.5,
@@ -178,7 +176,6 @@ SINGLE = Real(
     mantissa=23,
     bias=127,
     exp_limit=120.0,
-    exp_overflow=88.8,
     erf_limit=4.0,
     tanh_limit=10.0,
     erfc_limit=10.1,

@@ -111,9 +111,9 @@ def _erfc_by_tables(x: Value) -> Value:
     t = b - lanes.entry_of(centers, index, f"{pieces.name}.center")
     g, g_low = pieces.pair_near(index, t)
     square, square_low = two_product(-b, b)
-    p, p_low, power = exp_pair(square, square_low, normal=False)
+    p, p_low, power = exp_pair(square, square_low)
     product, low = two_product(p, g)
-    low = low + (p * g_low + p_low * (g + g_low))
+    low = low + (p * g_low + p_low * g)
     tail = power.doubled(-_RAISED[real]).times_near_one(product + low)
     return tail.where(x > 0.0, 2.0 - tail)
 

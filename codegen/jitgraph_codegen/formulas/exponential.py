@@ -40,16 +40,19 @@ class Power:
         return x * first * second
 
     def times_near_one(self, x: Value, seldom_small: bool = False) -> Value:
-        """x * 2**n for x from 1/2 to 2; n is at most one above the largest exponent.
+        """x * 2**n for x from 1/2 to 2.
 
         An instruction whose result is subnormal takes a hundred cycles.  So the integer that counts
         the last bit of such a result is rounded by a sum; or, where those are seldom, only what
         comes to zero is left out.
         """
+        if seldom_small:
+            zero, vanishing = x.constant(0.0), self._vanishes()
+            if lanes.available():
+                return zero.where(vanishing, lanes.scaled(x, self.number))
+            first, second = (_normal(n) for n in self._halves())
+            return x * zero.where(vanishing, first) * second
         real, number = x.real, self.number
-        if seldom_small and lanes.available():
-            vanishing = number < float(-real.bias - real.mantissa)
-            return x.constant(0.0).where(vanishing, lanes.scaled(x, number))
         small = number < 1.0 - real.bias
         raised = real.bias - 1 + real.mantissa
         if lanes.available():
@@ -66,10 +69,11 @@ class Power:
 
     def value_or_less(self) -> Value:
         """2**n where that is far below the overflow; a subnormal number or 0 where it is small."""
+        zero, vanishing = self.number.constant(0.0), self._vanishes()
         if lanes.available():
-            return self.value()
+            return zero.where(vanishing, self.value())
         raised = self.bits.real.bias // 2
-        return _normal(self.bits + raised) * 2.0**-raised
+        return zero.where(vanishing, _normal(self.bits + raised)) * 2.0**-raised
 
     def parted(self) -> tuple[Power, Power]:
         """Two powers of this product; neither overflows where n is at most twice the bias."""
@@ -79,6 +83,11 @@ class Power:
             return Power(first, self.bits), Power(self.number - first, self.bits)
         first, second = self._halves()
         return Power(self.number, first), Power(self.number, second)
+
+    def _vanishes(self) -> Value:
+        """Whether 2**(n + 1) comes to zero."""
+        real = self.number.real
+        return self.number < float(-real.bias - real.mantissa)
 
     def _halves(self) -> tuple[Value, Value]:
         bias = self.bits.real.bias
@@ -113,9 +122,11 @@ _EXP_NEAR_ZERO = (  # (exp(r) - 1 - r) / r**2 over r; abs(r) <= log(2) / 32
 )  # fmt: skip
 
 
-def _exp_by_table(x: Value, more: Value | float = 0.0) -> tuple[Power, tuple[Value, ...]]:
-    """2**n, t, its error, q and the error of q in ``exp(x + more) = 2**n * t * (1 + q)``, where t
-    is one of the powers 2**(k / 16).
+def _exp_by_table(
+    x: Value, more: Value | float = 0.0
+) -> tuple[Power, Value, Value, Value, Value, Value]:
+    """2**n, t and its error, r and its error, and b in ``exp(x + more) = 2**n * t * (1 + r + b)``,
+    where t is one of the powers 2**(k / 16); for a tiny ``more``.
     """
     high, low = (part / 16 for part in DOUBLE.ln2)
     k, index = (x * (16 / math.log(2))).nearest()
@@ -130,28 +141,24 @@ def _exp_by_table(x: Value, more: Value | float = 0.0) -> tuple[Power, tuple[Val
         for n, table in enumerate(map(list, zip(*_SIXTEENTHS, strict=True)))
     )
     bent = r * r * r.polynomial(_EXP_NEAR_ZERO)
-    return Power(k * (1 / 16), index), (t, t_low, r, error + bent)
+    return Power(k * (1 / 16), index), t, t_low, r, error, bent
 
 
 def exp(x: Value, more: Value | None = None) -> Value:
     """exp(x + more), where ``more`` is tiny."""
-    x = x.clamp(-x.real.exp_limit, x.real.exp_overflow)
+    x = x.clamp(-x.real.exp_limit, x.real.exp_limit)
     power, r, _ = reduce_exp(x)
     r = r if more is None else r + more
     return power.times_near_one((_exp_rest(r) + r) + 1.0, seldom_small=True)
 
 
-def exp_pair(
-    x: Value, more: Value | float = 0.0, normal: bool = True
-) -> tuple[Value, Value, Power]:
-    """p, its error and 2**n in ``exp(x + more) = p * 2**n``, for a clamped x and a tiny ``more``;
-    unless normal, the error may be more than that of rounding.
-    """
+def exp_pair(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Power]:
+    """p, its error and 2**n in ``exp(x + more) = p * 2**n`` for a clamped x and a tiny ``more``."""
     if x.real is DOUBLE and lanes.available():
-        power, (t, t_low, q, q_low) = _exp_by_table(x, more)
+        power, t, t_low, r, _, bent = _exp_by_table(x, more)
+        q = r + bent  # so small that its error is nothing
         p = t.fma(q, t)
-        p_low = t.fma(q, t - p) + (t * q_low + t_low)
-        return *(fast_two_sum(p, p_low) if normal else (p, p_low)), power
+        return p, t.fma(q, t - p) + t_low, power
     power, r, error = reduce_exp(x)
     if isinstance(more, Value):
         r, lost = fast_two_sum(r, more)
@@ -162,7 +169,8 @@ def exp_pair(
 
 
 def exp2(x: Value) -> Value:
-    x = x.clamp(-math.ceil(x.real.exp_limit / math.log(2)), x.real.bias + 2)
+    limit = math.ceil(x.real.exp_limit / math.log(2))
+    x = x.clamp(-limit, limit)
     k, n = x.nearest()
     if x.real is SINGLE:
         r, error = (x - k) * math.log(2), None
@@ -175,8 +183,8 @@ def exp2(x: Value) -> Value:
 def expm1_pair(x: Value) -> tuple[Value, Value]:
     """expm1(x) in two parts, for x >= 0 whose exponential is far below the overflow."""
     if x.real is DOUBLE and lanes.available():
-        power, (t, t_low, q, q_low) = _exp_by_table(x)
-        q, q_low = fast_two_sum(q, q_low)
+        power, t, t_low, r, error, bent = _exp_by_table(x)
+        q, q_low = fast_two_sum(r, bent + error)
         t, t_low = power.times(t), power.times(t_low)
         start = t - 1.0
         high = t.fma(q, start)
@@ -189,7 +197,8 @@ def expm1_pair(x: Value) -> tuple[Value, Value]:
 
 def expm1(x: Value) -> Value:
     """With a part of the exponent until the end, so that what is below the overflow stays there."""
-    power, r, error = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
+    least = -(x.real.mantissa + 3) * math.log(2)  # expm1 is -1 there
+    power, r, error = reduce_exp(x.clamp(least, x.real.exp_limit))
     near, far = power.parted()
     first = near.value()
     start, lost = fast_two_sum(first, -far.inverse().value())

@@ -149,16 +149,17 @@ def _arctan_by_tables(x: Value) -> Value:
         lanes.entry_of(table, shifted.bits(), f"arctan.{n}") for n, table in enumerate(tables)
     )
     n, d = a.fma(q, -p), a.fma(p, q)
-    inverse = 1.0 / d
-    near = n * inverse
-    rest = remainder(n, near, d)
     if real is DOUBLE:
-        rest = rest - near * a.fma(p, q - d)
-    low = rest * inverse
-    t = near + low
+        inverse = 1.0 / d
+        near = n * inverse
+        low = (remainder(n, near, d) - near * a.fma(p, q - d)) * inverse
+        t = near + low
+        arc_low = arc_low + low
+    else:
+        t = near = n / d
     z = t * t
     total, error = fast_two_sum(arc, near)
-    found = total + ((error + arc_low) + (low + t * z * z.polynomial(_NEAR_ZERO[real])))
+    found = total + ((error + arc_low) + t * z * z.polynomial(_NEAR_ZERO[real]))
     return found.with_sign_of(x)
 
 
