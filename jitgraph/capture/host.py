@@ -129,6 +129,8 @@ class HostCall:
 
     def _called(self, arrays: Sequence[Any]) -> Any:
         args, kwargs = self._arguments(arrays)
+        if self.numba is not None and self.numba.race.lost:
+            self.numba = None
         if self.numba is not None and self.numba.holds():
             return self.numba(*args)
         return self.function(*args, **kwargs)

@@ -3,15 +3,18 @@ as plain Python.
 
 Numba is asked for functions with loops, where it pays.  Its first result and what it leaves in the
 arguments are compared with plain Python's; only if they agree is it used.  Numbers among its
-results get the type they had in Python in the first call.
+results get the type they had in Python in the first call.  Loops over whole arrays may be slower
+than NumPy's own: a few calls of the first one's sizes tell.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
@@ -23,6 +26,31 @@ from .syntax import source_tree
 
 _EFFECTS = frozenset(("print", "input", "open", "random"))  # seen twice if both are called
 CLOSE = 1e-6  # relative difference that another order of operations may make
+_TIMED = 5  # calls, after which it is known which is faster
+
+
+@dataclass
+class Race:
+    """Python's seconds for a call, and Numba's best one of some calls of the same sizes."""
+
+    python: float
+    sizes: tuple[Any, ...]
+    numba: float = math.inf
+    timed: int = 0
+
+    @property
+    def lost(self) -> bool:
+        return self.timed == _TIMED and self.numba > self.python
+
+    def run(self, call: Callable[..., Any], args: Sequence[Any]) -> Any:
+        """One call by Numba."""
+        if self.timed == _TIMED or _sizes(args) != self.sizes:
+            return call(*args)
+        start = perf_counter()
+        result = call(*args)
+        self.numba = min(self.numba, perf_counter() - start)
+        self.timed += 1
+        return result
 
 
 @dataclass(frozen=True)
@@ -36,12 +64,13 @@ class Numba:
     call: Callable[..., Any]
     fixtures: tuple[Fixture, ...]
     kinds: tuple[type | None, ...]
+    race: Race
 
     def holds(self) -> bool:
         return all(fixture.holds() for fixture in self.fixtures)
 
     def __call__(self, *args: Any) -> Any:
-        leaves, tree = flatten(self.call(*args))
+        leaves, tree = flatten(self.race.run(self.call, args))
         kinds: Sequence[type | None] = self.kinds
         if len(leaves) != len(kinds):  # a list of another length
             one = set(kinds)
@@ -68,7 +97,9 @@ def attempt(function: Callable[..., Any], args: Sequence[Any]) -> Attempt:
     from jitgraph_codegen.numba_function import NotCompilableError, compiled
 
     given = [copy.deepcopy(a) if isinstance(a, np.ndarray) else a for a in args]
+    sizes, start = _sizes(args), perf_counter()
     result = function(*args)
+    race = Race(perf_counter() - start, sizes)
     call = compiled(function, scope.helpers)
     try:
         found = call(*given)
@@ -80,7 +111,12 @@ def attempt(function: Callable[..., Any], args: Sequence[Any]) -> Attempt:
         return Attempt(result, None, "Numba's result differs from Python's")
     leaves, _ = flatten(result)
     kinds = tuple(None if isinstance(leaf, np.ndarray) else type(leaf) for leaf in leaves)
-    return Attempt(result, Numba(call, tuple(scope.fixtures), kinds), "")
+    return Attempt(result, Numba(call, tuple(scope.fixtures), kinds, race), "")
+
+
+def _sizes(args: Sequence[Any]) -> tuple[Any, ...]:
+    """What tells how long a call takes: shapes and numbers."""
+    return tuple(a.shape if isinstance(a, np.ndarray) else a for a in args)
 
 
 @dataclass

@@ -95,6 +95,20 @@ def test_numbers_it_depends_on_are_watched(monkeypatch) -> None:
     assert f(np.array([1.0, -2.0, 3.0])) == 40.0
 
 
+@pytest.mark.parametrize(("numbas", "rung"), [(0.5, "by Numba"), (2.0, "dynamic mode")])
+def test_numba_is_dropped_where_numpy_is_faster(numbas: float, rung: str, monkeypatch) -> None:
+    """Python's call takes a second of this clock, each of Numba's as long as is said."""
+    times = iter([0.0, 1.0, *(t for k in range(1, 99) for t in (10.0 * k, 10.0 * k + numbas))])
+    monkeypatch.setattr("jitgraph.capture.ladder.perf_counter", lambda: next(times))
+    compiled = jitgraph.compile(running)
+    x = np.array([0.4, 0.9, -1.0, 0.2])
+    for size in (4, 4, 2, 2, 2, 2, 4, 4, 4, 4):  # other sizes tell nothing
+        np.testing.assert_allclose(compiled(x[:size])[0], running(x[:size])[0])
+        assert "by Numba" in compiled.explain(x)
+    compiled(x)
+    assert rung in compiled.explain(x)
+
+
 def test_indices_are_checked() -> None:
     def last(x, n):
         for i in range(n):
