@@ -123,7 +123,8 @@ def _split(
     writes = tuple((value[i].node, value[final].node) for i, final in graph.writes)
     joint = simplify(
         Graph(
-            graph.name, tuple(trace.inputs), tuple(trace.nodes), everything, graph.guards, writes
+            graph.name, tuple(trace.inputs), tuple(trace.nodes), everything, graph.guards, writes,
+            tuple(value[e].node for e in graph.effects),
         )
     )  # fmt: skip
     outputs, results = joint.outputs[: len(graph.outputs)], joint.outputs[len(graph.outputs) :]
@@ -132,10 +133,11 @@ def _split(
     kept, recomputed = _kept(results, later)
     saved = {i: _copy(i) for i, _ in joint.writes if i in kept}  # as it is before the writes
     residuals = tuple(saved.get(k, k) for k in kept)
-    needed = reachable((*outputs, *kept, *[final for _, final in joint.writes]))
+    ends = [*(final for _, final in joint.writes), *joint.effects]
+    needed = reachable((*outputs, *kept, *ends))
     forward = Graph(
         graph.name, joint.inputs[:before], (*saved.values(), *_only(joint, needed, set())),
-        (*outputs, *residuals), graph.guards, joint.writes,
+        (*outputs, *residuals), graph.guards, joint.writes, joint.effects,
     )  # fmt: skip
     return Differentiated(
         forward,

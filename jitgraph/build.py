@@ -28,7 +28,7 @@ from .graph import CONSTANT, INPUT, SIZE, Graph, Node
 from .inner_graphs import handed_on, is_whole, with_own_outputs
 from .lower import Lowered, lower
 from .ops import Kind
-from .ops.control import COND, CONTROL_RESULT, LOOP
+from .ops.control import COND, CONTROL_RESULT, EXPECT, LOOP
 from .ops.host import HOST, HOST_RESULT
 from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits, whole_slices
 from .options import Options
@@ -236,6 +236,8 @@ class _Builder:
             self._loop(node)
         elif node.op is COND:
             self._branch(node)
+        elif node.op is EXPECT:
+            self._expect_false(self._array(node.inputs[0]))
         elif node.op is CONTROL_RESULT:
             self.names[node] = self.left[node.inputs[0]][node.attrs["position"]]
         else:
@@ -464,8 +466,12 @@ class _Builder:
             if write in group.outputs:
                 self.names[result] = self.names[write]
         if outside is not None:
-            self._emit(f"ensure_inside({self.names[outside]})")
-            self.recorder.expect_inside(self.names[outside])
+            self._expect_false(self.names[outside])
+
+    def _expect_false(self, flag: str) -> None:
+        """Else the call is made once more in Python."""
+        self._emit(f"ensure_false({flag})")
+        self.recorder.expect_false(flag)
 
     def _make(self, node: Node) -> None:
         shape = _literal(node.spec.shape)

@@ -154,8 +154,8 @@ class CompiledFunction:
             return run(found, arguments)
         except runtime.DeoptimisedError as error:
             return self._dynamically(str(error), args, kwargs)
-        except runtime.OutsideError:
-            return self._function(*args, **kwargs)  # raises NumPy's error
+        except runtime.UnmetError:
+            return self._function(*args, **kwargs)  # raises
 
     @property
     def __jitgraph_function__(self) -> Callable[..., Any]:

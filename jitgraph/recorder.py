@@ -18,7 +18,7 @@ from jitgraph_codegen.native import (
     Call,
     Copy,
     Drop,
-    Inside,
+    Expect,
     Loop,
     Make,
     NativeProgram,
@@ -138,9 +138,10 @@ class Recorder:
         function, arrays, known = self._function([line], ())
         self.steps.append(Call("", function, arrays, known, False, (), False))
 
-    def expect_inside(self, name: str) -> None:
-        """Go on if no position was outside of its axis."""
-        self.steps.append(Inside(name))
+    def expect_false(self, name: str) -> None:
+        """Go on if this flag is not set."""
+        self._check([name])
+        self.steps.append(Expect(name))
 
     def returned(self, name: str) -> str:
         """The variable as an array that can be handed out."""
@@ -237,7 +238,7 @@ def _read(step: Step) -> tuple[str, ...]:
             return step.name, *step.arrays
         case Copy():
             return step.target.array, step.source.array
-        case Inside():
+        case Expect():
             return (step.flag,)
         case Same():
             return (step.array,)

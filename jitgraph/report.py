@@ -22,7 +22,7 @@ from .capture import HostCall
 from .fuse import Group, external_inputs
 from .graph import Graph, Node
 from .narrow import narrow
-from .ops.control import COND, CONTROL_RESULT, LOOP
+from .ops.control import COND, CONTROL_RESULT, EXPECT, LOOP
 from .ops.host import HOST, HOST_RESULT
 from .program import Specialisation, library_operations
 from .symbolic import Dim, evaluate, product
@@ -189,6 +189,8 @@ def _steps(
             steps.append(_loop(staged, step, hints))
         elif step.op is COND:
             steps += [_side(staged, step, hints, key) for key in ("taken", "otherwise")]
+        elif step.op is EXPECT:
+            steps.append({"kind": "check", "name": "assertion", "where": step.where, "steps": []})
         elif step.op not in (HOST_RESULT, CONTROL_RESULT):
             made = {"kind": "NumPy", "name": step.op.name, "where": step.where}
             steps.append(made | {"spec": str(step.spec)})
@@ -317,7 +319,7 @@ def _step_lines(steps: Sequence[dict[str, Any]]) -> list[str]:
                 lines += [f"             narrow: {text}" for text in step["narrow"]]
             case "NumPy":
                 lines.append(f"  NumPy    {step['name']}  {step['spec']}  ({step['where']}){took}")
-            case "loop" | "branch":
+            case "loop" | "branch" | "check":
                 lines.append(f"  {step['kind']:<8} {step['name']}  ({step['where']})")
                 lines += [f"    {line}" for line in _step_lines(step["steps"])]
             case _:

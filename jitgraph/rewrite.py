@@ -200,7 +200,7 @@ def _same(x: Node, node: Node) -> bool:
 
 def _double(node: Node) -> Node | None:
     """-(-x) and not(not x)."""
-    if node.op is ew.NEGATIVE or (node.op is ew.INVERT):
+    if node.op in (ew.NEGATIVE, ew.INVERT, ew.LOGICAL_NOT):
         inner = node.inputs[0]
         if inner.op is node.op and _same(inner.inputs[0], node):
             return inner.inputs[0]

@@ -24,7 +24,7 @@ from .capture import (
     captured_through,
 )
 from .errors import CaptureError, JitgraphError, located
-from .ops.control import COND, LOOP
+from .ops.control import COND, EXPECT, LOOP
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number, layout_of
@@ -124,6 +124,8 @@ def _specialised(
     if wanted and any(n.op in (COND, LOOP) for n in captured.graph.nodes):
         policy.allowed = False  # gradients go through no loop or branch of a program
         raise RefusedError("", "gradients are recorded")
+    if donated and any(n.op is EXPECT for n in captured.graph.effects):
+        raise CaptureError("it asserts something of an array's value, and uses up an argument")
     layouts = {
         str(node.attrs["name"]): layout_of(array)
         for node, array in zip(

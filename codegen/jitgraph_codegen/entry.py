@@ -27,8 +27,8 @@ from .native import (
     Call,
     Copy,
     Drop,
+    Expect,
     FloatParam,
-    Inside,
     IntParam,
     Loop,
     Make,
@@ -317,8 +317,8 @@ class _Stub(StubBuilder):
                 self.owned.remove(step.dropped)
             case Call():
                 self._call_python(step)
-            case Inside():
-                self._unless_outside(step)
+            case Expect():
+                self._expect(step)
             case Same():
                 self.data[step.name] = self.data[step.array]
             case Product():
@@ -579,7 +579,7 @@ class _Stub(StubBuilder):
         b.ret(other)
         b.position_at_end(going_on)
 
-    def _unless_outside(self, step: Inside) -> None:
+    def _expect(self, step: Expect) -> None:
         b = self.builder
         beyond, going_on = map(self.function.append_basic_block, ("beyond", "going_on"))
         flag = b.load(self.pointer(self.data[step.flag], ir.IntType(8)))

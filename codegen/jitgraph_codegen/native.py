@@ -128,8 +128,9 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Inside:
-    """Going on only if a flag, an array of no axes, is False: no position was outside of its axis.
+class Expect:
+    """Going on only if a flag, an array of no axes, is False: no position was outside of its axis,
+    what the function asserts holds.
 
     Otherwise the held function `again` runs the call.
     """
@@ -169,7 +170,7 @@ class Branch:
     results: tuple[tuple[str, str, str], ...]
 
 
-Step = Make | Run | Same | Product | Copy | Call | Inside | Drop | Loop | Branch
+Step = Make | Run | Same | Product | Copy | Call | Expect | Drop | Loop | Branch
 _INNER: dict[type, tuple[str, ...]] = {Loop: ("test", "steps"), Branch: ("taken", "otherwise")}
 
 
@@ -217,7 +218,7 @@ class NativeProgram:
 
 _STEPS: dict[str, Any] = {
     kind.__name__: kind
-    for kind in (Make, Run, Same, Product, Copy, Call, Inside, Drop, Loop, Branch)
+    for kind in (Make, Run, Same, Product, Copy, Call, Expect, Drop, Loop, Branch)
 }
 
 

@@ -32,8 +32,10 @@ class DeoptimisedError(Exception):
     """A value in the middle of a program is not what the program was compiled for."""
 
 
-class OutsideError(Exception):
-    """A position is outside of its axis, which NumPy has an error for."""
+class UnmetError(Exception):
+    """A position is outside of its axis, or what the function asserts does not hold: Python makes
+    the call once more, and raises.
+    """
 
 
 @cache
@@ -112,7 +114,7 @@ def _namespace(operations: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
     """What the text of programs names."""
     known: dict[str, Any] = {
         "empty": recycler.empty, "asarray": np.asarray, "array": np.array, "ensure": _ensure,
-        "ensure_inside": _ensure_inside,
+        "ensure_false": _ensure_false,
         "span": _span, "Deoptimised": DeoptimisedError,
     }  # fmt: skip
     return known | dict(operations) | {d: np.dtype(d) for d in _DTYPES}
@@ -124,9 +126,9 @@ def _span(start: int, step: int, size: int) -> slice:
     return slice(start, stop if stop >= 0 else None, step)
 
 
-def _ensure_inside(flag: np.ndarray[Any, Any]) -> None:
+def _ensure_false(flag: np.ndarray[Any, Any]) -> None:
     if flag:
-        raise OutsideError
+        raise UnmetError
 
 
 def _ensure(condition: bool, what: str) -> None:

@@ -76,12 +76,18 @@ def capture(
         if trace.refused is not None:
             raise trace.refused  # which the function caught itself
         writes = trace.writes.final()
+        if trace.expected and (writes or trace.last_call is not None or trace.generators):
+            raise CaptureError(
+                f"it asserts something of an array's value, or raises ({trace.expected[0].where}), "
+                "and changes something as well, which could not be undone"
+            )
         outputs = [trace.node_of(r, "?") for r in results]
         for dim in short_axes(list(everywhere(trace.nodes)), env):
             env.value(dim)
         try:
             nodes, replace = _canonical(trace, env)
             ends = [replace[n] for n in (*outputs, *(value for _, value in writes))]
+            effects = [*trace.expected, *([trace.last_call] if trace.last_call else [])]
         except KeyError:  # by an object that the capture does not look into
             trace.policy.allowed = False
             raise RefusedError("", "a value of a step is kept outside of its loop") from None
@@ -107,7 +113,7 @@ def capture(
         tuple(ends[: len(outputs)]),
         tuple(env.guards),
         tuple((replace[i], new) for (i, _), new in zip(writes, ends[len(outputs) :], strict=True)),
-        () if trace.last_call is None else (replace[trace.last_call],),
+        tuple(replace[n] for n in effects),
     )
     return Captured(
         graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env

@@ -87,6 +87,14 @@ def compared(comparison: str, a: Any, b: Any) -> Any:
         return _COMPARISONS[comparison][1](a, b)
 
 
+def expected(value: Any) -> Any:
+    """What has to be true for the function to go on, at an assertion or before a `raise`."""
+    if type(value) not in TRACERS or value.trace.nested or _settled(_truth(value)) is not None:
+        return value
+    value.trace.expect(ew.LOGICAL_NOT(value))
+    return True
+
+
 def chained(comparisons: tuple[str, ...], first: Any, *others: Conditions) -> Any:
     """`first < second <= third`, each operand looked at once, and only as far as Python would."""
     found: Any = True

@@ -170,7 +170,7 @@ class CaptureRuntime:
 
     both, either = staticmethod(conditions.both), staticmethod(conditions.either)
     negated, compared = staticmethod(conditions.negated), staticmethod(conditions.compared)
-    chained = staticmethod(conditions.chained)
+    chained, expected = staticmethod(conditions.chained), staticmethod(conditions.expected)
 
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None:
         before = self.attribute(owner, name)

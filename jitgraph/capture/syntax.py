@@ -36,6 +36,9 @@ So do branches, of which both sides are written down where the program decides:
                                      if branch1.traced:
                                          y, = branch1.results()
 
+`assert c` becomes `assert jg.expected(c)`, and `if c: raise` becomes
+`if not jg.expected(not c): raise`; the program makes sure of it.
+
 The rewritten function has the original's globals, closure, defaults and line numbers.  Where there
 is no source (a REPL, `exec`), or where it can't be told which of two lambdas of one line it is, the
 function is traced as it stands.
@@ -83,6 +86,7 @@ class Runtime(Protocol):
     def negated(self, value: Any) -> Any: ...
     def compared(self, comparison: str, a: Any, b: Any) -> Any: ...
     def chained(self, comparisons: Any, first: Any, *others: Any) -> Any: ...
+    def expected(self, value: Any) -> Any: ...
 
 
 def rewritten(function: FunctionType, runtime: Runtime) -> FunctionType | None:
@@ -352,7 +356,20 @@ class _Rewriter(ast.NodeTransformer):
             loop.results(),
         ]
 
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        node.test = self._expected(node.test)
+        node.msg = self.visit(node.msg) if node.msg else None
+        return node
+
+    def _expected(self, test: ast.expr) -> ast.expr:
+        return self._runtime("expected", test, [self._condition(test)])
+
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
+        if isinstance(node.body[-1], ast.Raise):
+            fine = ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test)
+            node.test = ast.copy_location(ast.UnaryOp(ast.Not(), self._expected(fine)), node.test)
+            node.body, node.orelse = self._statements(node.body), self._statements(node.orelse)
+            return node
         names = self._names(node)
         if not isinstance(names, BranchNames):
             node.test = self._condition(node.test)

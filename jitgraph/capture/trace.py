@@ -16,7 +16,7 @@ from ..errors import CaptureError, JitgraphError, user_line
 from ..graph import CONSTANT, INPUT, SIZE, Node, constant
 from ..ops import Kind, Op, scalars, views
 from ..ops import elementwise as ew
-from ..ops.control import COND, LOOP
+from ..ops.control import COND, EXPECT, LOOP
 from ..ops.library import MATMUL
 from ..ops.scalars import is_python_number
 from ..spec import PYTHON_SCALARS, Spec, dims, spec_of
@@ -34,7 +34,7 @@ from .values import Values
 from .writes import Writes
 
 LARGEST_NUMBER = 1 << 62
-MOST_NODES, MOST_GUARDS = 20_000, 500
+MOST_NODES, MOST_GUARDS, MOST_EXPECTED = 20_000, 500, 50
 _COMPARISONS = frozenset(
     ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 )  # NumPy compares with integers outside of the dtype
@@ -63,6 +63,7 @@ class Trace:
         self.made: dict[int, Any] = {}  # objects that the function made
         self.generators: dict[int, tuple[Any, Any]] = {}  # of random numbers, with their states
         self.last_call: Node | None = None  # the latest host call that may have effects
+        self.expected: list[Node] = []  # what the program makes sure of
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)
@@ -240,6 +241,14 @@ class Trace:
         except ValueError:
             return False
         return True
+
+    def expect(self, failed: Tracer) -> None:
+        """Let the program end where this is true; the call is then made in Python."""
+        flag = self.apply(ew.CAST, (failed,), {"dtype": np.dtype(bool)})
+        self.expected.append(self.apply(EXPECT, (flag,), {}).node)
+        if len(self.expected) > MOST_EXPECTED:
+            where = self.expected[-1].where
+            raise CaptureError(f"it asserts something of a value at each step of a loop ({where})")
 
     def viewed(self, node: Node, chain: Sequence[ViewStep]) -> Node:
         """The value that a chain of views shows of a storage's value."""

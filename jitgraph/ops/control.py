@@ -8,6 +8,9 @@ those it computes anew (its `outputs`).
 A `cond` node runs one of two graphs.  Its inputs are the condition, the values that one of the
 graphs changes in place, and those they read; the graphs have inputs for all but the condition.
 Both compute the same outputs.
+
+An `expect` node ends the call where its input is true: it is then made once more in Python, which
+raises what the function says.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from .op import DType, Kind, Op, register
 
 
 def _no_eval(*args: Any, **attrs: Any) -> Any:
-    raise CaptureError("a loop or a branch belongs to the program it was captured in")
+    raise CaptureError("a loop, a branch or an assertion belongs to the program it was captured in")
 
 
 def _token(*specs: Spec, **attrs: Any) -> Spec:
@@ -39,6 +42,8 @@ LOOP = register(Op("loop", Kind.CONTROL, _no_eval, _token))
 
 COND = register(Op("cond", Kind.CONTROL, _no_eval, _token))
 # taken, otherwise: the graphs; written: how many inputs after the condition they change
+
+EXPECT = register(Op("expect", Kind.CONTROL, _no_eval, _token))
 
 CONTROL_RESULT = register(
     Op(

@@ -19,8 +19,8 @@ UNDER_NUMBA = frozenset((
     "adaptive_euler", "adaptive_runge_kutta", "alternating_directions", "azimuthal_integration",
     "binomial_tree", "channel_flow", "cholesky", "contour_integral", "convolution", "crc16",
     "edge_filter", "escape_times", "fft_radix2", "gauss_seidel", "kmeans_until", "levinson_durbin",
-    "lu", "lu_solve", "mandelbrot_shrinking", "nbody_until", "nussinov", "rank_k_update", "relaxation", "sparse_product",
-    "triangular_solve",
+    "lu", "lu_solve", "mandelbrot_shrinking", "nbody_until", "nussinov", "rank_k_update",
+    "relaxation", "sparse_product", "triangular_solve",
 ))  # fmt: skip
 PROGRAMS = programs()
 
