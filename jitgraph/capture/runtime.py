@@ -37,6 +37,7 @@ from ..tensor import Tensor
 from ..tree import flatten
 from . import branches, conditions
 from .branches import BranchStatement
+from .extremes import extreme
 from .loops import LoopStatement
 from .random_state import GENERATORS, generator_of
 from .surroundings import LIBRARIES, Place, is_constant, is_library
@@ -374,6 +375,23 @@ def _float(runtime: CaptureRuntime, *args: Any) -> Any:
     return float(*args)
 
 
+def _max(runtime: CaptureRuntime, *args: Any, **kwargs: Any) -> Any:
+    return _extreme(runtime, max, args, kwargs)
+
+
+def _min(runtime: CaptureRuntime, *args: Any, **kwargs: Any) -> Any:
+    return _extreme(runtime, min, args, kwargs)
+
+
+def _extreme(runtime: CaptureRuntime, function: Any, args: Any, kwargs: Any) -> Any:
+    values = args[0] if len(args) == 1 and type(args[0]) in (list, tuple) else args
+    if len(values) > 1 and not kwargs:
+        found = extreme(runtime.trace, function is max, values)
+        if found is not None:
+            return found
+    return runtime._builtin(function, args, kwargs)
+
+
 def _sqrt(runtime: CaptureRuntime, x: Any) -> Any:
     if type(x) is SymbolicInt and runtime.trace.env.is_positive(x.dim):
         return runtime.trace.apply(scalars.SQRT, (x,), {})
@@ -422,7 +440,7 @@ def _errstate(runtime: CaptureRuntime, **options: Any) -> Any:
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     len: _len, int: _int, float: _float, isinstance: _isinstance, type: _type, print: _print,
     getattr: _getattr, setattr: _setattr, delattr: _delattr, np.errstate: _errstate,
-    math.sqrt: _sqrt,
+    math.sqrt: _sqrt, max: _max, min: _min,
 }  # fmt: skip
 
 

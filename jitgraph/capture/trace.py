@@ -24,6 +24,7 @@ from ..symbolic import Dim, ShapeEnv, Size
 from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor, is_recording
 from .calls import Calls
+from .extremes import as_python
 from .host import HostCall
 from .loops import ControlPolicy
 from .nested import Nested
@@ -64,6 +65,7 @@ class Trace:
         self.generators: dict[int, tuple[Any, Any]] = {}  # of random numbers, with their states
         self.last_call: Node | None = None  # the latest host call that may have effects
         self.expected: list[Node] = []  # what the program makes sure of
+        self.loose: set[Node] = set()  # numbers that may be NumPy's or Python's
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)
@@ -183,9 +185,11 @@ class Trace:
                 f"no_grad() inside a captured function ({where}); put it around the call"
             )
         attrs = {key: _dims(value) for key, value in attrs.items()}
-        inputs = tuple(self.node_of(a, where) for a in args)
+        inputs = tuple(self.node_of(a, where, maybe_loose=True) for a in args)
         try:
             spec = op.spec(*[i.spec for i in inputs], **attrs)
+            if not self.loose.isdisjoint(inputs):
+                self._check_loose(op, inputs, attrs, spec, where)
         except JitgraphError as error:
             raise type(error)(f"{error} ({where})") from None
         _check_literals(op, inputs, where)
@@ -196,6 +200,19 @@ class Trace:
         if not op.fresh and type(source) is Tracer and self._is_view(op, source, attrs, spec):
             return Tracer(self, source.storage, (*source.chain, (op, attrs)), node)
         return self.tracer(node, _order(op, args))
+
+    def _check_loose(
+        self, op: Op, inputs: Sequence[Node], attrs: dict[str, Any], spec: Spec, where: str
+    ) -> None:
+        """A number of either kind may be used where the result is the same."""
+        specs = [as_python(i.spec) if i in self.loose else i.spec for i in inputs]
+        if all(s.weak for s in specs) or op.spec(*specs, **attrs) != spec:
+            self._refuse_loose(where)
+
+    def _refuse_loose(self, where: str) -> None:
+        raise CaptureError(
+            f"whether max() or min() gives NumPy's number or Python's decides the dtype ({where})"
+        )
 
     def _check_decided(self, node: Node) -> None:
         """A number of Python's that a branch decides may take part in what has the same dtype for
@@ -257,11 +274,13 @@ class Trace:
             node = self.add(Node(op, (node,), attrs, spec, self.where or user_line()))
         return node
 
-    def node_of(self, value: Any, where: str) -> Node:
+    def node_of(self, value: Any, where: str, maybe_loose: bool = False) -> Node:
         if type(value) in TRACERS:
             if value.trace is not self:
                 raise CaptureError(f"a traced value was kept from an earlier call ({where})")
             node: Node = value.node
+            if node in self.loose and not maybe_loose:
+                self._refuse_loose(where)
             return node
         if isinstance(value, SymbolicInt):
             self._keep_in_range(value.dim)
