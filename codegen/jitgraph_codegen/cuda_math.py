@@ -183,10 +183,10 @@ block_max, block_min = _block(maximum), _block(minimum)
 @_inline
 def block_any(value: Any, shared: Any) -> Any:
     """Whether any thread's value is true."""
-    return cuda.syncthreads_or(value) != 0
+    return cuda.syncthreads_or(np.int32(value)) != 0
 
 
 @_inline
 def block_all(value: Any, shared: Any) -> Any:
     """Whether every thread's value is true."""
-    return cuda.syncthreads_and(value) != 0
+    return cuda.syncthreads_and(np.int32(value)) != 0

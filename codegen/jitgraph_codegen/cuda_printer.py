@@ -28,7 +28,20 @@ from .source import Source
 THREADS = 128
 MATH_MODULE = "jitgraph_codegen.cuda_math"
 _KNOWN = frozenset(
-    ("range", "abs", "max", "min", "bool", "math", "np", "cuda", "extent", "round", "THREADS")
+    (
+        "range",
+        "abs",
+        "max",
+        "min",
+        "bool",
+        "bool_",
+        "math",
+        "np",
+        "cuda",
+        "extent",
+        "round",
+        "THREADS",
+    )
 )
 
 # NumPy's functions in templates by what device code has.
@@ -57,7 +70,7 @@ def print_kernel(kernel: Kernel, doc: str) -> Source:
         "import math", "", "import numpy as np", "from numba import cuda",
         *([f"from {MATH_MODULE} import {', '.join(functions)}"] if functions else []),
         "",
-        *[f"{d} = np.{d}" for d in p.DTYPES if d in used],
+        *[f"{d} = np.{d}" for d in (*p.DTYPES, "bool_") if d in used],
         f'LAUNCH = "{"rows" if rows else "elements"}"  # how blocks are counted',
         f"THREADS = {THREADS}  # of a block",
         f"ARGUMENTS = {tuple(known)}  # of the sizes, those the kernel takes",
@@ -119,7 +132,8 @@ def _pass(loop: For, accumulators: dict[str, Accumulator]) -> list[ast.stmt]:
     result = [p.loop(loop.index, bounds, _block(loop.body, False))]
     for name in sorted(_filled(loop.body)):
         accumulator = accumulators[name]
-        shared = f"cuda.shared.array(THREADS, {accumulator.dtype})"
+        dtype = "bool_" if accumulator.dtype == "bool" else accumulator.dtype
+        shared = f"cuda.shared.array(THREADS, {dtype})"
         call = f"{name} = block_{accumulator.combine}({name}, {shared})"
         result += ast.parse(call).body
     return result
