@@ -27,22 +27,10 @@ from .source import Source
 
 THREADS = 128
 MATH_MODULE = "jitgraph_codegen.cuda_math"
-_KNOWN = frozenset(
-    (
-        "range",
-        "abs",
-        "max",
-        "min",
-        "bool",
-        "bool_",
-        "math",
-        "np",
-        "cuda",
-        "extent",
-        "round",
-        "THREADS",
-    )
-)
+_KNOWN = frozenset((
+    "range", "abs", "max", "min", "bool", "bool_", "math", "np", "cuda", "extent", "round",
+    "THREADS",
+))  # fmt: skip
 
 # NumPy's functions in templates by what device code has.
 _RENAMED = {
