@@ -108,17 +108,36 @@ def arguments(name: str, dtype: str, count: int = 400) -> tuple[np.ndarray, ...]
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_error_in_units_in_the_last_place(name: str, dtype: str, way) -> None:
     given = arguments(name, dtype)
+    found = errors(name, *given)
+    assert len(found) > 0.5 * len(given[0]) and max(found) <= ULP[dtype]
+
+
+def errors(name: str, *given: np.ndarray) -> list[float]:
+    """In units in the last place, where the result is neither zero nor infinite."""
     got = np.empty_like(given[0])
     vectorised(name)(*given, got)
     exact = FUNCTIONS[name][0]
-    errors = []
+    found = []
     with mpmath.workprec(2200 if name.startswith(ANGULAR) else 200):
         for *values, g in zip(*given, got, strict=True):
             if np.isfinite(g) and g != 0:
                 wanted = exact(*[mpmath.mpf(float(v)) for v in values])
                 error = abs(mpmath.mpf(float(g)) - wanted)
-                errors.append(float(error / mpmath.mpf(float(np.spacing(abs(g))))))
-    assert len(errors) > 0.5 * len(got) and max(errors) <= ULP[dtype]
+                found.append(float(error / mpmath.mpf(float(np.spacing(abs(g))))))
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", [f"{a}{b}" for a in ANGULAR for b in ("", "_moderate")])
+def test_next_to_where_a_sine_or_cosine_is_zero(name: str, dtype: str, way) -> None:
+    """There nearly all digits of an angle cancel."""
+    most = 2**15 if dtype == "f4" else 2**20
+    rng = np.random.default_rng(2)
+    with mpmath.workprec(200):
+        sixteenths = rng.integers(-5 * most, 5 * most, 500)
+        angles = np.array([float(int(k) * mpmath.pi / 16) for k in sixteenths])
+    x = (angles * (1 + rng.integers(-2, 3, 500) * np.finfo(dtype).eps)).astype(dtype)
+    assert max(errors(name, x)) <= ULP[dtype]
 
 
 VALIDATION = Path(np.__file__).parent / "_core" / "tests" / "data"

@@ -225,8 +225,10 @@ class _Circle:
         k = -(shifted - shifter)
         first, second, third = (k.constant(p * self.halves / 8) for p in _HALF_PI)
         rest = k.fma(first, x)
-        r = k.fma(second, rest)
-        return shifted.bits(), r, k.fma(third, k.fma(second, rest - r))
+        product = k.times(second)
+        # exact where the product is the larger one as well: then the two have few bits in common
+        r, error = fast_two_sum(rest, product)
+        return shifted.bits(), r, error + k.fma(third, k.fma(second, -product))
 
     def at(self, index: Value) -> tuple[tuple[Value, Value], tuple[Value, Value]]:
         """Sine and cosine, each in two parts."""
