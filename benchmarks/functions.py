@@ -21,8 +21,8 @@ from typing import Any
 
 import mpmath
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+
+from .tables import show
 
 COUNT, SAMPLES, TURNS = 1 << 20, 300, 5
 PEERS = ("jitgraph", "numpy", "torch")
@@ -181,13 +181,7 @@ def main() -> None:
         cells = [f"{best[key]:.3f}" if key in best else "-" for best in times.values()]
         cells += [f"{errors[p][key]:.2f}" if key in errors[p] else "-" for p in PEERS]
         rows.append([key, *cells, f"{min(others) / own:.2f}" if others else "-"])
-    table = Table(*header, title="elementary functions, an element of a million")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-    if options.markdown is not None:
-        lines = [" | ".join(r) for r in (header, ["---"] * len(header), *rows)]
-        options.markdown.write_text("".join(f"| {line} |\n" for line in lines))
+    show("elementary functions, an element of a million", header, rows, options.markdown)
 
 
 if __name__ == "__main__":

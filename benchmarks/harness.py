@@ -19,9 +19,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 from .peers import installed
+from .tables import show
 from .workloads import WORKLOADS
 
 ROOT = Path(__file__).parent.parent
@@ -157,15 +157,8 @@ def main(
             body.append(
                 [label, *[readable(timings[n][k]) if n in timings else "-" for n in names], ""]
             )
-    console = Console()
-    table = Table(*header, title="time of a call, best of all rounds")
-    for row in body:
-        table.add_row(*row)
-    console.print(table)
-    _print_reasons(console, results)
-    if markdown is not None:
-        lines = [" | ".join(r) for r in (header, ["---"] * len(header), *body)]
-        markdown.write_text("".join(f"| {line} |\n" for line in lines))
+    show("time of a call, best of all rounds", header, body, markdown)
+    _print_reasons(Console(), results)
     return 1 if any("(wrong)" in row[1 + names.index("jitgraph")] for row in body) else 0
 
 

@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
 import jitgraph
 
 from .harness import readable
 from .programs import programs
+from .tables import show
 
 ROUNDS = 7
 
@@ -100,7 +99,8 @@ def main(names: Sequence[str], scale: float, markdown: Path | None) -> int:
         print(f"unknown program {unknown[0]!r}; there are {', '.join(known)}")
         return 2
     header = ["program", "runs as", "first call", "NumPy", "jitgraph", "times faster"]
-    table, rows, failed = Table(*header, title=f"whole programs, scale {scale:g}"), [], 0
+    rows: list[list[str]] = []
+    failed = 0
     for name in track(names or list(known), description="programs", transient=True):
         found = measure(known[name].run, known[name].make, scale)
         ratio = f"{found.numpy / found.ours:.2f}"
@@ -109,9 +109,5 @@ def main(names: Sequence[str], scale: float, markdown: Path | None) -> int:
             name, found.rung + (f" (wrong{found.wrong})" if found.wrong else ""),
             readable(found.first), readable(found.numpy), readable(found.ours), ratio,
         ])  # fmt: skip
-        table.add_row(*rows[-1])
-    Console().print(table)
-    if markdown is not None:
-        lines = [" | ".join(r) for r in (header, ["---"] * len(header), *rows)]
-        markdown.write_text("".join(f"| {line} |\n" for line in lines))
+    show(f"whole programs, scale {scale:g}", header, rows, markdown)
     return int(failed > 0)

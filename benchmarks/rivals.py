@@ -22,14 +22,13 @@ from typing import Any
 import numba
 import numpy as np
 from numba import prange
-from rich.console import Console
-from rich.table import Table
 
 import jitgraph
 
 from .harness import readable
 from .program_table import copies, difference
 from .programs import programs
+from .tables import show
 
 ROUNDS, CALLS = 5, 15
 SIDES = ("jitgraph", "numba")
@@ -316,13 +315,7 @@ def main(argv: Sequence[str] | None = None) -> int:
          f"{times['numba'][name] / times['jitgraph'][name]:.2f}"]
         for name in names
     ]  # fmt: skip
-    table = Table(*header, title=f"against loops by hand, scale {options.scale:g}")
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-    if options.markdown is not None:
-        lines = [" | ".join(r) for r in (header, ["---"] * len(header), *rows)]
-        options.markdown.write_text("".join(f"| {line} |\n" for line in lines))
+    show(f"against loops by hand, scale {options.scale:g}", header, rows, options.markdown)
     return 0
 
 

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 import jitgraph
+
+from .tables import show
 
 SHAPE = (4096, 1024)
 ROUNDS = 40
@@ -62,15 +62,15 @@ def copy_seconds(count: int) -> float:
 def main() -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(SHAPE).astype("f4") for _ in range(3)]
-    table = Table("kernel", "ms", "GB/s", "of a copy", title="memory bandwidth")
+    rows = []
     for name, (function, reads, writes) in KERNELS.items():
         given = arrays[:reads]
         compiled = jitgraph.compile(function, strict=True)
         count = (reads + writes) * arrays[0].nbytes
         seconds = best(lambda: compiled(*given))
         share = copy_seconds(count) / seconds
-        table.add_row(name, f"{1e3 * seconds:.3f}", f"{count / seconds / 1e9:.1f}", f"{share:.0%}")
-    Console().print(table)
+        rows.append((name, f"{1e3 * seconds:.3f}", f"{count / seconds / 1e9:.1f}", f"{share:.0%}"))
+    show("memory bandwidth", ("kernel", "ms", "GB/s", "of a copy"), rows)
 
 
 if __name__ == "__main__":
