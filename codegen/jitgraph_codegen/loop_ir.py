@@ -385,6 +385,11 @@ def map_expressions(body: tuple[Stmt, ...], change: Callable[[Expr], Expr]) -> t
             case If():
                 inner = map_expressions(stmt.body, change)
                 result.append(If(change(stmt.condition), inner))
+            case Transpose():
+                source = rebuild(stmt.source, change)
+                assert isinstance(source, Load)
+                columns, rows = change(stmt.columns), change(stmt.rows)
+                result.append(replace(stmt, source=source, columns=columns, rows=rows))
             case _:
                 result.append(stmt)
     return tuple(result)

@@ -56,7 +56,8 @@ def tiled(
     )
     scratches: dict[Load, Buffer] = {}
     for load in sorted(crossing, key=lambda load: (load.buffer.name, repr(load.index))):
-        if load.index.count(j) != 1 or sum(_mentions(index, j) for index in load.index) != 1:
+        leading = load.index[:-1]
+        if leading.count(j) != 1 or sum(_mentions(k, j) or _mentions(k, i) for k in leading) != 1:
             return None
         name = f"{load.buffer.name}_tile" + (str(len(scratches)) if scratches else "")
         scratches[load] = Buffer(name, load.dtype, (ROWS, COLUMNS), "C", "inout")

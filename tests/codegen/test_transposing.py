@@ -4,6 +4,18 @@ import numpy as np
 import pytest
 
 import jitgraph
+from jitgraph_codegen.loop_ir import (
+    INDEX,
+    Buffer,
+    For,
+    Load,
+    Range,
+    Store,
+    Transpose,
+    Var,
+    map_expressions,
+)
+from jitgraph_codegen.tiling import tiled
 from jitgraph_codegen.transposing import COLUMNS, ROWS, transpose_tile
 
 SIZES = ((200, 333), (1, 70), (129, 64), (31, 1000), (ROWS, COLUMNS), (ROWS + 1, COLUMNS + 1))
@@ -35,3 +47,34 @@ def test_it_runs_in_the_interpreter() -> None:
     np.testing.assert_array_equal(tile[:100, :3], array[1, :, 5:105].T)
     assert not tile[100:].any()
     assert not tile[:, 3:].any()
+
+
+ROW, COLUMN = Var("i", INDEX), Var("j", INDEX)
+
+
+def store_of(*index: Var) -> tuple[Store, ...]:
+    y = Buffer("y", "float64", ("n",) * len(index), "C", "in")
+    return (Store(Buffer("out", "float64", ("n", "n"), "C", "out"), (ROW, COLUMN), Load(y, index)),)
+
+
+@pytest.mark.parametrize(("index", "plain"), [((COLUMN, ROW), True), ((ROW, COLUMN, ROW), False)])
+def test_a_diagonal_is_no_tile(index: tuple[Var, ...], plain: bool) -> None:
+    """One index of the array alone has to run along the columns, and one along the rows."""
+    assert (tiled("i", "j", "n", "m", store_of(*index)) is not None) == plain
+
+
+def test_what_changes_expressions_changes_a_tiles_as_well() -> None:
+    nest = tiled("i", "j", "n", "m", store_of(COLUMN, ROW))
+    assert nest is not None
+    first, begin = Var("first", INDEX), Var("begin", INDEX)
+    renamed = map_expressions(nest, lambda e: begin if e == first else e)
+
+    def transposes(body):
+        for stmt in body:
+            if isinstance(stmt, Transpose):
+                yield stmt
+            if isinstance(stmt, (For, Range)):
+                yield from transposes(stmt.body)
+
+    (made,) = transposes(renamed)
+    assert made.source.index[0] == begin
