@@ -290,8 +290,8 @@ class CompiledFunction:
         if self._strict:
             raise CaptureError(fallback.reason)
         self._fallbacks += 1
-        if fallback.numba is not None and fallback.numba.race.lost:
-            fallback.numba, fallback.refusal = None, "plain NumPy was faster"
+        if fallback.numba is not None and (verdict := fallback.numba.race.verdict):
+            fallback.numba, fallback.refusal = None, verdict
         if fallback.numba is not None and fallback.numba.holds():
             from jitgraph_codegen.numba_function import NotCompilableError
 

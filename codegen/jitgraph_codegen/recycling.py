@@ -20,10 +20,9 @@ import numpy as np
 
 SMALLEST = 1 << 20  # bytes; below, the allocator does it as well
 MOST_IDLE = 1 << 28  # bytes kept for results to come
-ALIGNMENT = 64
 _PAGE = 4096
-# where in a page the memory of one block after another starts, far from its predecessors and from
-# large arrays of NumPy's, which start at 16
+# where in a page the memory of one block after another starts: at a cache line, far from its
+# predecessors and from large arrays of NumPy's, which start at 16
 _STARTS = (2048, 1024, 3072, 512, 2560, 1536, 3584)
 _HELD_HERE = 2  # references to a block's memory while it is looked at: the block, the question
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..graph import CONSTANT, Node
 from ..ops import elementwise as ew
-from ..spec import PYTHON_SCALARS, Spec
+from ..spec import Spec
 from .tracer import TRACERS, Tracer
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def _is_number(value: Any) -> bool:
     if type(value) in TRACERS:
         mutable = type(value) is Tracer and value.storage.mutable
         return not value.ndim and not mutable and value.dtype.kind in "if"
-    return type(value) in (int, float) and type(value) in PYTHON_SCALARS
+    return type(value) in (int, float)
 
 
 def _fit(nodes: Sequence[Node], dtype: np.dtype[Any]) -> bool:

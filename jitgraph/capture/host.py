@@ -129,10 +129,10 @@ class HostCall:
 
     def _called(self, arrays: Sequence[Any]) -> Any:
         args, kwargs = self._arguments(arrays)
-        if self.numba is not None and self.numba.race.lost:
-            self.numba = None
         if self.numba is not None and self.numba.holds():
             return self.numba(*args)
+        if self.numba is not None and (verdict := self.numba.race.verdict):
+            self.numba, self.reason = None, f"{self.reason}, but {verdict}"
         return self.function(*args, **kwargs)
 
     def _arguments(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from .. import config
 from ..tree import flatten
 from .surroundings import Fixture, Place
 from .syntax import source_tree
@@ -39,8 +40,10 @@ class Race:
     timed: int = 0
 
     @property
-    def lost(self) -> bool:
-        return self.timed == _TIMED and self.numba > self.python
+    def verdict(self) -> str:
+        """Why Numba is not used any more, if it is not."""
+        lost = self.timed == _TIMED and self.numba > self.python
+        return "plain NumPy was faster" if lost else ""
 
     def run(self, call: Callable[..., Any], args: Sequence[Any]) -> Any:
         """One call by Numba."""
@@ -50,6 +53,8 @@ class Race:
         result = call(*args)
         self.numba = min(self.numba, perf_counter() - start)
         self.timed += 1
+        if self.verdict:
+            config.log("fallbacks", f"a call takes {self.numba:.3g} s under Numba: {self.verdict}")
         return result
 
 
@@ -67,7 +72,7 @@ class Numba:
     race: Race
 
     def holds(self) -> bool:
-        return all(fixture.holds() for fixture in self.fixtures)
+        return not self.race.verdict and all(fixture.holds() for fixture in self.fixtures)
 
     def __call__(self, *args: Any) -> Any:
         leaves, tree = flatten(self.race.run(self.call, args))

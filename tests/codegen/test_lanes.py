@@ -17,12 +17,14 @@ SPECIAL = [0.0, -0.0, 1.0, 0.75, 1.5, -3.0, np.inf, -np.inf, np.nan, 1e-40, 5e-4
 
 def lowered(operation, arity: int):
     """A function for Numba that is one of these operations."""
-    if arity == 1:
-        function = lambda x: x  # noqa: E731
-        type_callable(function)(lambda context: lambda x: x)
-    else:
-        function = lambda x, y: x  # noqa: E731
-        type_callable(function)(lambda context: lambda x, y: x)
+
+    def of_one(x): ...
+
+    def of_two(x, y): ...
+
+    function = of_one if arity == 1 else of_two
+    typer = (lambda x: x) if arity == 1 else (lambda x, y: x)
+    type_callable(function)(lambda context: typer)
 
     def lower(context, builder, signature, operands):
         return operation(*(Value(builder, o) for o in operands)).ir

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from jitgraph_codegen.recycling import ALIGNMENT, MOST_IDLE, SMALLEST, Recycler
+from jitgraph_codegen.recycling import MOST_IDLE, SMALLEST, Recycler
 
 F8 = np.dtype(np.float64)
 LARGE = (SMALLEST // 8 + 5, 2)
@@ -16,7 +16,7 @@ def test_memory_is_used_again_when_the_last_view_is_gone() -> None:
     pool = Recycler()
     first = pool.empty(LARGE, F8)
     assert first.shape == LARGE and first.dtype == F8 and first.flags.c_contiguous
-    assert address(first) % ALIGNMENT == 0 and first.flags.writeable
+    assert address(first) % 64 == 0 and first.flags.writeable
     place, view = address(first), first[3:, 1].T[::2]
     del first
     second = pool.empty(LARGE, F8)

@@ -45,10 +45,7 @@ def _taylor_of_erf(at: Decimal) -> list[Decimal]:
 
 
 _RAISED = {SINGLE: 4, DOUBLE: 5}  # exponents, for erfcx of a large number to come to about 1
-_SCALE = {
-    SINGLE: 2.9375,
-    DOUBLE: 1.0859375,
-}  # for all numbers below the limit of erfc to come to 30
+_SCALE = {SINGLE: 2.9375, DOUBLE: 1.0859375}  # by which the limit of erfc comes to about 30
 
 
 def _taylor_of_erfcx(raised: int, at: Decimal) -> list[Decimal]:

@@ -146,8 +146,7 @@ def _exp_by_table(
 
 def exp(x: Value, more: Value | None = None) -> Value:
     """exp(x + more), where ``more`` is tiny."""
-    x = x.clamp(-x.real.exp_limit, x.real.exp_limit)
-    power, r, _ = reduce_exp(x)
+    power, r, _ = reduce_exp(x.clamp(-x.real.exp_limit, x.real.exp_limit))
     r = r if more is None else r + more
     return power.times_near_one((_exp_rest(r) + r) + 1.0, seldom_small=True)
 

@@ -28,7 +28,7 @@ def parts(number: Decimal, real: Real) -> tuple[float, float]:
     return first, float(EXACT.subtract(number, Decimal(first)))
 
 
-def economised(series: Sequence[Decimal], bound: Decimal, degree: int) -> list[Decimal]:
+def _economised(series: Sequence[Decimal], bound: Decimal, degree: int) -> list[Decimal]:
     """A polynomial of lower degree, as near as Chebyshev's come for abs(t) <= bound; coefficients
     start from the constant.
     """
@@ -64,7 +64,7 @@ class Pieces:
         rows = []
         for point in self.points:
             series = self.taylor(Decimal(point.at))
-            value, *rest = economised(series, Decimal(point.reach), self.degree)
+            value, *rest = _economised(series, Decimal(point.reach), self.degree)
             rows.append([*parts(value, self.real), *map(float, rest)])
         return [list(column) for column in zip(*rows, strict=True)]
 

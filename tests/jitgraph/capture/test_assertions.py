@@ -29,7 +29,7 @@ def raises_one_of_two(x):
 def raises_or_chooses(x):
     if x[0] < 0:
         raise ValueError("negative")
-    elif x.max() > 5:  # noqa: RET506
+    elif x.max() > 5:  # noqa: RET506 - an `elif` after a `raise` is what is tested
         y = x * 2
     else:
         y = x + 1
