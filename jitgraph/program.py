@@ -22,6 +22,7 @@ from .components import write_out_components
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, with_bodies
 from .ops import TABLE
+from .ops.control import EXPECT
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
 from .progress import CompileProgress
@@ -140,6 +141,11 @@ class Specialisation:
         """
         for host in self.captured.hosts:
             host.first = None
+
+    @property
+    def asserts(self) -> bool:
+        """Whether its program makes sure of what the function asserts."""
+        return any(node.op is EXPECT for node in self.captured.graph.effects)
 
     @property
     def kernels_to_compile(self) -> int:

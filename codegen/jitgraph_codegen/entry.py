@@ -519,6 +519,24 @@ class _Stub(StubBuilder):
         b.ret(number(0))
         b.position_at_end(going_on)
 
+    def _again_if_failed(self, value: ir.Value) -> None:
+        """An assertion that comes before the step in the function may come after it here: the
+        function as it is written tells which of the two errors it is.
+        """
+        b = self.builder
+        failed, error, going_on = map(
+            self.function.append_basic_block, ("step_failed", "error", "step_made")
+        )
+        b.cbranch(b.icmp_signed("!=", value, number(0)), going_on, failed)
+        b.position_at_end(failed)
+        is_error = self.call("PyErr_ExceptionMatches", I32, self.symbol("exception"))
+        b.cbranch(b.icmp_signed("!=", is_error, ir.Constant(I32, 0)), error, going_on)
+        b.position_at_end(error)
+        self.call("PyErr_Clear", ir.VoidType())
+        self._let_go()
+        b.ret(self._called("again", self._given(), ()))
+        b.position_at_end(going_on)
+
     def _called(self, function: str, values: Sequence[ir.Value], sizes: Sequence[str]) -> ir.Value:
         """The result of a Python function of values and of sizes as integers."""
         integers = [self.call("PyLong_FromLongLong", I64, self.expression(text)) for text in sizes]
@@ -534,6 +552,8 @@ class _Stub(StubBuilder):
     def _call_python(self, step: Call) -> None:
         arrays = [self.objects[name] for name in step.arrays]
         result = self._called(step.function, arrays, step.sizes)
+        if any(isinstance(s, Expect) for s in everywhere(self.program.steps)):
+            self._again_if_failed(result)
         self._unless_failed(result)
         if step.checked:
             self._unless_told(result)

@@ -27,7 +27,7 @@ _PYTHON = (
     "PyFloat_Type", "PyLong_Type", "PyUnicode_Type", "_Py_NoneStruct", "Py_IncRef", "Py_DecRef",
     "PyTuple_New", "PyTuple_SetItem", "PyTuple_GetItem", "PyTuple_Size",
     "_Py_TrueStruct", "PyDict_GetItemWithError", "PyLong_AsLongLongAndOverflow",
-    "PyObject_GetAttr", "PyErr_Clear", "PyErr_CheckSignals",
+    "PyObject_GetAttr", "PyErr_Clear", "PyErr_CheckSignals", "PyErr_ExceptionMatches",
     "PyObject_Vectorcall", "PyLong_FromLongLong",
     "PyNumber_FloorDivide", "PyEval_SaveThread", "PyEval_RestoreThread",
 )  # fmt: skip
@@ -45,6 +45,7 @@ def addresses() -> Mapping[str, int]:
     table = ctypes.cast(get_pointer(capsule, None), ctypes.POINTER(ctypes.c_void_p))
     found["PyArray_NewFromDescr"], found["PyArray_Return"] = table[NEW_FROM_DESCR], table[RETURN]
     found["PyArray_Type"] = id(np.ndarray)
+    found["exception"] = id(Exception)
     found |= blas.addresses()
     found["memmove"] = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
     found["memset"] = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0

@@ -10,6 +10,7 @@ from .. import interpreter
 from ..components import short_axes
 from ..errors import CaptureError
 from ..graph import Graph, Node, everywhere
+from ..ops.control import LOOP
 from ..ops.host import HOST_RESULT
 from ..spec import Spec, dims
 from ..symbolic import LoopIndexError, ShapeEnv, Size
@@ -76,11 +77,8 @@ def capture(
         if trace.refused is not None:
             raise trace.refused  # which the function caught itself
         writes = trace.writes.final()
-        if trace.expected and (writes or trace.last_call is not None or trace.generators):
-            raise CaptureError(
-                f"it asserts something of an array's value, or raises ({trace.expected[0].where}), "
-                "and changes something as well, which could not be undone"
-            )
+        if trace.expected:
+            _check_repeatable(trace, bool(writes))
         outputs = [trace.node_of(r, "?") for r in results]
         for dim in short_axes(list(everywhere(trace.nodes)), env):
             env.value(dim)
@@ -118,6 +116,20 @@ def capture(
     return Captured(
         graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env
     )
+
+
+def _check_repeatable(trace: Trace, writes: bool) -> None:
+    """A call that ends at an assertion is made once more; steps may come before an assertion that
+    they do not need.
+    """
+    asserted = (
+        f"it asserts something of an array's value, or raises ({trace.expected[0].where}), and"
+    )
+    if writes or trace.last_call is not None or trace.generators:
+        raise CaptureError(f"{asserted} changes something as well, which could not be undone")
+    later = trace.nodes[trace.nodes.index(trace.expected[0]) :]
+    if any(n.op is LOOP and "test" in n.attrs for n in everywhere(later)):
+        raise CaptureError(f"{asserted} has a loop after it, which might not end")
 
 
 def _canonical(trace: Trace, env: ShapeEnv) -> tuple[list[Node], dict[Node, Node]]:

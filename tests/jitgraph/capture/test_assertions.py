@@ -149,6 +149,40 @@ def test_gradients_go_past_an_assertion() -> None:
         compiled(jitgraph.tensor([1.0, -1.0], requires_grad=True))
 
 
+def asserts_before_what_fails(x, m):
+    assert x.sum() > 0, "not positive"
+    s = np.linalg.inv(m)
+    return (x - s[0, 0]).max(), x.sum() * s[0, 0]
+
+
+def test_the_assertion_comes_first_whatever_the_order_of_the_steps() -> None:
+    compiled = jitgraph.compile(asserts_before_what_fails, strict=True)
+    for _ in range(4):
+        compiled(np.ones(5000), np.eye(2))
+        with pytest.raises(AssertionError, match="not positive"):
+            compiled(-np.ones(5000), np.zeros((2, 2)))
+        with pytest.raises(np.linalg.LinAlgError):
+            compiled(np.ones(5000), np.zeros((2, 2)))
+
+
+def asserts_that_a_loop_ends(x, tolerance):
+    if tolerance <= 0:
+        raise ValueError("tolerance")
+    while np.abs(x).max() >= tolerance:
+        x = x * 0.5
+    return x
+
+
+def test_a_loop_that_would_not_end_is_not_begun() -> None:
+    compiled = jitgraph.compile(asserts_that_a_loop_ends)
+    for _ in range(4):
+        np.testing.assert_array_equal(compiled(np.ones(3), 0.3), [0.25] * 3)
+        with pytest.raises(ValueError, match="tolerance"):
+            compiled(np.ones(3), 0.0)
+    with pytest.raises(jitgraph.CaptureError, match="has a loop after it"):
+        jitgraph.compile(asserts_that_a_loop_ends, strict=True)(np.ones(3), 0.3)
+
+
 def changes_its_argument(x):
     assert x[0] > 0
     x += 1
