@@ -35,6 +35,19 @@ def readers_before_writes(graph: Graph) -> dict[Node, list[Node]]:
     return found
 
 
+def writes_to_arguments(graph: Graph) -> set[Node]:
+    """Writes that make the final values of arguments, which happen in the caller's memory."""
+    found: set[Node] = set()
+    for argument, value in graph.writes:
+        chain, node = [], value
+        while node.op in WRITES:
+            chain.append(node)
+            node = node.inputs[0]
+        if node is argument:
+            found.update(chain)
+    return found
+
+
 def is_transparent(node: Node) -> bool:
     """A view that is followed as an index map."""
     return node.op is GATHER or (node.kind is Kind.VIEW and node.op.index_map is not None)

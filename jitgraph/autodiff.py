@@ -36,7 +36,7 @@ class Differentiated:
 
 def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
     """Split a graph's derivative with respect to the inputs at `wanted` into two graphs."""
-    trace = Trace(sizes_assumed(graph), of_tensors=True)
+    trace = Trace(sizes_assumed(graph.guards), of_tensors=True)
     dims.push(trace.env)
     outer, tracing.trace = tracing.trace, trace
     try:

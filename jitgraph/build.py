@@ -22,6 +22,7 @@ from . import config
 from .access import WRITES, is_transparent, memory_of
 from .copies import native_copy
 from .errors import CaptureError
+from .filling import fill_what_is_left
 from .fuse import Group, partition
 from .gathers import with_gathers
 from .graph import CONSTANT, INPUT, SIZE, Graph, Node
@@ -30,12 +31,12 @@ from .lower import Lowered, lower
 from .ops import Kind
 from .ops.control import COND, CONTROL_RESULT, EXPECT, LOOP
 from .ops.host import HOST, HOST_RESULT
-from .ops.views import FULL, RESHAPE, UPDATE, is_zero_bits, whole_slices
+from .ops.views import FULL, RESHAPE, UNINITIALISED, UPDATE, is_zero_bits, whole_slices
 from .options import Options
 from .products import native_product
 from .recorder import Recorder
 from .schedule import Plan, schedule
-from .symbolic import SMALLEST, Size, add, is_known_before, mul, symbols
+from .symbolic import SMALLEST, Guard, Size, add, is_known_before, mul, symbols
 
 INDENT = "    "
 WIDE = 4096  # columns that are worth sharing between threads
@@ -61,6 +62,7 @@ class Staged:
     kernels: Mapping[Group, tuple[Lowered, ...]]
     layouts: Mapping[Node, str]  # of values in memory, as a buffer has it
     options: Options
+    guards: tuple[Guard, ...]
 
 
 def stage(
@@ -68,14 +70,17 @@ def stage(
     layouts: Mapping[str, str],
     options: Options,
     donated: Collection[str] = (),
-    in_loop: bool = False,
+    outer: Staged | None = None,
 ) -> Staged:
-    """Fuse and lower.  donated: names of inputs whose memory the results may have; in_loop: for a
-    step of a loop, which may not be made twice.
+    """Fuse and lower.  donated: names of inputs whose memory the results may have; outer: what the
+    graph is a step of, which may not be made twice.
     """
     on_cpu = options.target == "cpu"  # arrays are copied to a device in C order
-    if on_cpu and not in_loop:
+    guards = graph.guards if outer is None else outer.guards
+    if on_cpu and outer is None:
         graph = with_gathers(graph)
+    if on_cpu:
+        graph = fill_what_is_left(graph, guards)
     offered = [i for i in graph.inputs if on_cpu and str(i.attrs["name"]) in donated]
     offered = [i for i in offered if layouts.get(str(i.attrs["name"]), "C") == "C"]
     plan = schedule(partition(graph, nesting=on_cpu), on_cpu, offered)
@@ -97,7 +102,7 @@ def stage(
         known |= {n: "C" for n, write in plan.donated.items() if write in step.outputs}
         name = f"{graph.name}_{len(kernels)}"  # of the first one
         kernels[step] = lower(step, name, known, options.precise, on_cpu)
-    return Staged(graph, plan, kernels, known, options)
+    return Staged(graph, plan, kernels, known, options, guards)
 
 
 class _Builder:
@@ -119,7 +124,8 @@ class _Builder:
         self.options, self.sizes = options, sizes
         if around is not None:
             graph = with_own_outputs(graph)
-        self.staged = stage(graph, layouts, options, donated, around is not None)
+        outer = None if around is None else around.staged
+        self.staged: Staged = stage(graph, layouts, options, donated, outer)
         self.donated = donated
         self.graph = graph = self.staged.graph
         names = given or [f"a{k}" for k in range(len(graph.inputs))]
@@ -232,6 +238,8 @@ class _Builder:
             self._host_result(node)
         elif node.op in WRITES:
             self._write(node)
+        elif node.op is UNINITIALISED:
+            self._make(node)
         elif node.op is LOOP:
             self._loop(node)
         elif node.op is COND:
@@ -361,7 +369,7 @@ class _Builder:
         if not whole:
             return []
         layouts = {str(i.attrs["name"]): "C" for i in body.inputs}
-        plan = stage(with_own_outputs(body), layouts, self.options, in_loop=True).plan
+        plan = stage(with_own_outputs(body), layouts, self.options, outer=self.staged).plan
         return [k for k in whole if body.writes[k][1] in plan.steps]
 
     def _branch(self, node: Node) -> None:

@@ -129,7 +129,7 @@ class Graph:
         does not hold.
         """
         guards = (*assumed, *self.guards)
-        env = _AssumedSizes(guards)
+        env = sizes_assumed(guards)
         seen = set(self.inputs)
         dims.push(env)
         try:
@@ -208,12 +208,15 @@ class _AssumedSizes(ShapeEnv):
 
     def at_least(self, a: Dim, b: Dim) -> bool:
         difference = self.canonical(sub(a, b))
-        return surely_nonnegative(difference) or Guard(">=", difference) in self.guards
+        known = (g.dim for g in self.guards if g.relation == ">=")
+        return surely_nonnegative(difference) or any(
+            surely_nonnegative(sub(difference, d)) for d in known
+        )
 
 
-def sizes_assumed(graph: Graph) -> ShapeEnv:
-    """Answers about sizes that a graph's guards imply; asking for more raises `GraphError`."""
-    return _AssumedSizes(graph.guards)
+def sizes_assumed(guards: Iterable[Guard]) -> ShapeEnv:
+    """Answers about sizes that guards imply; asking for more raises `GraphError`."""
+    return _AssumedSizes(guards)
 
 
 class SizeSources:

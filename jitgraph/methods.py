@@ -242,6 +242,10 @@ class ArrayMethods:
     squeeze = _torch_names(F.squeeze)
     ravel, swapaxes, flip = F.ravel, F.swapaxes, F.flip
 
+    def copy(self, order: str = "C") -> Any:
+        """The same elements in memory of their own."""
+        return ew.CAST(self, dtype=np.dtype(self.dtype))
+
     def astype(self, dtype: Any, copy: bool = True) -> Any:
         """Elements converted to `dtype`; copy=False: only where that is needed."""
         return F.astype(self, dtype, copy=copy)

@@ -11,6 +11,7 @@ from jitgraph_codegen.printing import DTYPES
 from .access import WRITES
 from .graph import INPUT, Node
 from .ops import TABLE
+from .ops.views import UNINITIALISED
 
 LOOP_NAMES = "ijklpqruvw"
 _CALLED = {
@@ -43,6 +44,8 @@ def base_name(node: Node) -> str:
     """What a buffer is called after: the user's argument, or the operation."""
     while node.op in WRITES:
         node = node.inputs[0]
+    if node.op is UNINITIALISED:
+        return "new"
     name = str(node.attrs["name"]) if node.op is INPUT else node.op.name
     name = "".join(c if c.isalnum() else "_" for c in name)
     unfit = not name.isidentifier() or keyword.iskeyword(name) or name in RESERVED

@@ -24,6 +24,7 @@ from .graph import Graph, Node
 from .narrow import narrow
 from .ops.control import COND, CONTROL_RESULT, EXPECT, LOOP
 from .ops.host import HOST, HOST_RESULT
+from .ops.views import UNINITIALISED
 from .program import Specialisation, library_operations
 from .symbolic import Dim, evaluate, product
 
@@ -191,7 +192,7 @@ def _steps(
             steps += [_side(staged, step, hints, key) for key in ("taken", "otherwise")]
         elif step.op is EXPECT:
             steps.append({"kind": "check", "name": "assertion", "where": step.where, "steps": []})
-        elif step.op not in (HOST_RESULT, CONTROL_RESULT):
+        elif step.op not in (HOST_RESULT, CONTROL_RESULT, UNINITIALISED):
             made = {"kind": "NumPy", "name": step.op.name, "where": step.where}
             steps.append(made | {"spec": str(step.spec)})
     return steps
@@ -202,7 +203,7 @@ def _loop(staged: Staged, node: Node, hints: dict[str, int]) -> dict[str, Any]:
     inner: list[dict[str, Any]] = []
     for part in ("test", "body"):
         if part in node.attrs:
-            inside = stage(node.attrs[part], {}, staged.options, in_loop=True)
+            inside = stage(node.attrs[part], {}, staged.options, outer=staged)
             inner += _steps(inside, hints, ())
     name = f"for {node.attrs['count']} times" if node.attrs["index"] else "while"
     return {"kind": "loop", "name": name, "where": node.where, "steps": inner}
@@ -210,7 +211,7 @@ def _loop(staged: Staged, node: Node, hints: dict[str, int]) -> dict[str, Any]:
 
 def _side(staged: Staged, node: Node, hints: dict[str, int], key: str) -> dict[str, Any]:
     """The steps of one side of a branch."""
-    inner = _steps(stage(node.attrs[key], {}, staged.options, in_loop=True), hints, ())
+    inner = _steps(stage(node.attrs[key], {}, staged.options, outer=staged), hints, ())
     name = "if" if key == "taken" else "else"
     return {"kind": "branch", "name": name, "where": node.where, "steps": inner}
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from .access import WRITES, memory_of, reads, result_place
+from .access import WRITES, memory_of, reads, result_place, writes_to_arguments
 from .affine import Affine, Index, fixed
 from .evaluation import takes_angle
 from .fuse import Group, Partition, Refusal, Step, drop_unused, external_inputs
@@ -138,7 +138,7 @@ class _Scheduler:
     # writes
 
     def _place_writes(self) -> None:
-        own = self._own_writes()
+        own = writes_to_arguments(self.graph)
         outputs = {memory_of(o) for o in self.graph.outputs}
         of_arguments = {*self.graph.inputs, *own}
         for write in [n for n in self.graph.nodes if n.op in WRITES and n in self.maker]:
@@ -221,18 +221,6 @@ class _Scheduler:
         self.after[group] |= readers
         self.donated[result] = write
         return True
-
-    def _own_writes(self) -> set[Node]:
-        """Writes that make the final values of arguments, which happen in the caller's memory."""
-        found: set[Node] = set()
-        for argument, value in self.graph.writes:
-            chain, node = [], value
-            while node.op in WRITES:
-                chain.append(node)
-                node = node.inputs[0]
-            if node is argument:
-                found.update(chain)
-        return found
 
     def _reads(self, step: Step, base: Node) -> bool:
         """Whether a step reads an array's memory; groups have all their members by now."""

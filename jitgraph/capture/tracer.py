@@ -168,10 +168,6 @@ class Tracer(ArrayMethods):
         """The single element as a Python number, known when the program runs."""
         return self.trace.apply(scalars.ITEM, (self,), {})
 
-    def copy(self, order: str = "C") -> Any:
-        """The same values in memory of their own."""
-        return ew.CAST(self, dtype=self.dtype)
-
     def __copy__(self) -> Any:
         return self.copy()
 

@@ -282,6 +282,12 @@ def array(
     return ew.CAST(made, dtype=np.dtype(dtype if dtype is not None else made.dtype))
 
 
+@implements(np.copy)
+def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
+    """An array of its own with the same elements."""
+    return array(a, order=order)
+
+
 @implements(np.asarray, np.ascontiguousarray, np.asanyarray)
 def asarray(
     a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, like: Any = None,

@@ -15,7 +15,7 @@ from ..interpreter import create
 from ..spec import Spec, as_shape, dims, normalize_axes, normalize_axis
 from ..symbolic import Dim, Shape, add, floordiv, mul, product, sub
 from ..symbolic_int import to_dim
-from .op import Op, opaque, view
+from .op import Kind, Op, opaque, register, view
 
 Index = tuple[Any, ...]
 Slice = tuple[Dim, int, Dim]  # start, step, number of elements
@@ -74,6 +74,16 @@ FULL: Op = view(
     lambda g, out, x, *, shape: g,
     fresh=True,
 )
+
+
+UNINITIALISED = register(
+    Op(
+        "uninitialised",
+        Kind.OPAQUE,
+        np.empty,
+        lambda *, shape, dtype: Spec(as_shape(shape), np.dtype(dtype)),
+    )
+)  # memory whose elements are all written before anything reads them
 
 
 # transpose, expand_dims, squeeze
