@@ -21,6 +21,7 @@ from . import config
 from .components import write_out_components
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, with_bodies
+from .hoisting import hoist_invariants
 from .ops import TABLE
 from .ops.control import EXPECT
 from .ops.indexing import add_in_place, put_in_place
@@ -96,7 +97,7 @@ class Specialisation:
     @cached_property
     def graph(self) -> Graph:
         """The graph after simplification."""
-        graph = simplify(self.captured.graph)
+        graph = simplify(_everywhere(simplify(self.captured.graph), hoist_invariants))
         if self.options.target == "cpu":
             graph = simplify(_everywhere(graph, write_out_components))
         return _everywhere(graph, share_final_values)

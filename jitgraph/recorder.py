@@ -31,6 +31,7 @@ from jitgraph_codegen.native import (
 from .spec import Spec
 
 _VARIABLE = re.compile(r"[atsu]\d+")
+_LEAVING = re.compile(r"\b(ensure|host\d+|scalar_power)\(")  # what may raise `DeoptimisedError`
 
 
 class Recorder:
@@ -127,10 +128,11 @@ class Recorder:
         """A variable that Python computes, after other lines.
 
         array: whether it is one, in C order; sizes: names of sizes that its axes bring.  Lines that
-        call `ensure` leave the program for one in plain Python.
+        call `ensure` and their like may leave the program for plain Python.
         """
-        function, arrays, known = self._function([*lines, f"return {expression}"], sizes)
-        checked = any("ensure(" in line for line in lines)
+        lines = [*lines, f"return {expression}"]
+        function, arrays, known = self._function(lines, sizes)
+        checked = any(map(_LEAVING.search, lines))
         self._add(Call(name, function, arrays, known, array, tuple(sizes), checked), array)
 
     def effect(self, line: str) -> None:
@@ -196,7 +198,7 @@ class Recorder:
         name = f"call{len(self.functions)}"
         body = [f"{a} = asarray({a})" for a in arrays if a in self.scalars]
         body += [*first.values(), *lines]
-        if any("ensure(" in line for line in lines):
+        if any(map(_LEAVING.search, lines)):
             body = ["try:", *(f"    {line}" for line in body)]
             body += ["except Deoptimised as error:", "    return str(error)"]
         head = f"def {name}({', '.join([*arrays, *sizes])}):"

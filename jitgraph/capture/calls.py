@@ -126,9 +126,9 @@ class Calls:
         token = Node(HOST, (*inputs, *token_before), attrs, Spec((), np.dtype(bool)), where)
         self.trace.add(token)
         self.trace.hosts.append(call)
-        if call.aliases:
-            for tracer in tracers:
-                tracer.storage.unclear = True
+        for tracer in tracers:
+            tracer.storage.unclear = tracer.storage.unclear or call.aliases
+            tracer.storage.calls.append(call)
         if not pure:
             self.trace.last_call = token
         shown = [self._host_result(token, k, r, where, call) for k, r in enumerate(results)]
@@ -151,6 +151,7 @@ class Calls:
         self.trace.values.note(node, array)
         tracer = self.trace.tracer(self.trace.add(node))
         tracer.storage.mutable = isinstance(value, np.ndarray) and not call.aliases
+        tracer.storage.calls.append(call)
         return tracer
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .. import interpreter
+from ..access import memory_of
 from ..components import short_axes
 from ..errors import CaptureError
 from ..graph import Graph, Node, everywhere
@@ -80,6 +81,9 @@ def capture(
         if trace.expected:
             _check_repeatable(trace, bool(writes))
         outputs = [trace.node_of(r, "?") for r in results]
+        for memory in map(memory_of, outputs):
+            if memory.op is HOST_RESULT:
+                trace.hosts[memory.inputs[0].attrs["call"]].apart = True
         for dim in short_axes(list(everywhere(trace.nodes)), env):
             env.value(dim)
         try:

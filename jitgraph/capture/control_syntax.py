@@ -1,4 +1,4 @@
-"""The statements that a rewritten loop or branch is surrounded by; `syntax` shows them together."""
+"""The statements around a rewritten loop, branch or `try`; `syntax` shows them together."""
 
 from __future__ import annotations
 
@@ -89,6 +89,78 @@ class BranchText(ControlText):
 
     def side(self, asked: ast.expr, body: list[ast.stmt]) -> ast.stmt:
         made: ast.stmt = self.placed(ast.If(asked, body, []))
+        return made
+
+
+_GIVEN = "__given__"
+_OWN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+_NO_CALL = (
+    ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Global,
+    ast.Nonlocal, ast.Delete, ast.Import, ast.ImportFrom, ast.Match, *_OWN[:3],
+)  # fmt: skip
+_OF_A_FRAME = frozenset(("super", "locals", "vars", "dir", "eval", "exec", "__class__"))
+
+
+def can_be_called(stmt: ast.stmt) -> bool:
+    """Whether a statement may be a function of the names in it: it does not leave the function it
+    is in, or bind names in ways other than by assignment.
+    """
+
+    def fits(node: ast.AST, in_loop: bool) -> bool:
+        if isinstance(node, _NO_CALL) or (isinstance(node, ast.Name) and node.id in _OF_A_FRAME):
+            return False
+        if isinstance(node, (ast.Break, ast.Continue)):
+            return in_loop
+        in_loop = in_loop or isinstance(node, (ast.For, ast.While))
+        return all(fits(inner, in_loop) for inner in ast.iter_child_nodes(node))
+
+    return fits(stmt, False)
+
+
+class TryText(ControlText):
+    """A `try` statement as a function, and what is left of it."""
+
+    def __init__(self, variable: str, names: BranchNames, node: ast.Try | ast.TryStar) -> None:
+        super().__init__(variable, node)
+        self.names = names
+        mentioned = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+        self.mentioned = sorted(mentioned | {*names.bound})
+
+    def function(self, given: list[str]) -> ast.stmt:
+        """Of a dict of the names that are bound before; gives those that are bound after it."""
+        start = [self._bound_if_there(name, _GIVEN) for name in given]
+        end = ast.Return(ast.Call(ast.Name("locals", ast.Load()), [], []))
+        parameters = ast.arguments([], [ast.arg(_GIVEN)], None, [], [], None, [])
+        made: ast.stmt = self.placed(
+            ast.FunctionDef(self.variable, parameters, [*start, self.node, end], [])
+        )
+        return made
+
+    def arguments(self, own: list[str], others: list[str]) -> list[ast.expr]:
+        """The function, the names it is given, and those that are read after it."""
+        frame = ast.Call(ast.Name("locals", ast.Load()), [], [])
+        around = ast.Dict(
+            [ast.Constant(name) for name in others], [ast.Name(n, ast.Load()) for n in others]
+        )
+        names = [
+            ast.Tuple([ast.Constant(n) for n in group], ast.Load())
+            for group in (own, self.names.after)
+        ]
+        arguments = [ast.Name(self.variable, ast.Load()), frame, around, *names]
+        return [self.placed(argument) for argument in arguments]
+
+    def results(self, call: ast.expr) -> list[ast.stmt]:
+        found = ast.Assign([ast.Name(self.variable, ast.Store())], call)
+        names = self.names.after
+        return [self.placed(found), *(self._bound_if_there(n, self.variable) for n in names)]
+
+    def _bound_if_there(self, name: str, where: str) -> ast.stmt:
+        """`if 'y' in found: y = found['y']`"""
+        key, found = ast.Constant(name), ast.Name(where, ast.Load())
+        there = ast.Compare(key, [ast.In()], [found])
+        value = ast.Subscript(found, key, ast.Load())
+        bind = ast.Assign([ast.Name(name, ast.Store())], value)
+        made: ast.stmt = self.placed(ast.If(there, [bind], []))
         return made
 
 

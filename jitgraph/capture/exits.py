@@ -35,7 +35,7 @@ def with_one_exit(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements of a function with one return, at the end, and loops without `break` and
     `continue`.  What is not written with branches alone, or would have to be there twice, stays.
     """
-    body = _with_whole_loops(body)
+    body = _returning_after_tries(_with_whole_loops(body))
     early = [s for s in body[:-1] if _returns(s)]
     last = body[-1:] if body and not isinstance(body[-1], ast.Return) else []
     if not early and not any(map(_returns, last)):
@@ -46,6 +46,35 @@ def with_one_exit(body: list[ast.stmt]) -> list[ast.stmt]:
     result = ast.Return(ast.Name(RESULT, ast.Load()))
     ast.copy_location(result, body[-1])
     return [*made, ast.fix_missing_locations(result)]
+
+
+def _returning_after_tries(stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """`try` statements that return in each way, with one `return` after them instead."""
+    made: list[ast.stmt] = []
+    for stmt in stmts:
+        made.append(stmt)
+        if isinstance(stmt, ast.If):
+            stmt.body = _returning_after_tries(stmt.body)
+            stmt.orelse = _returning_after_tries(stmt.orelse)
+        elif isinstance(stmt, (ast.Try, ast.TryStar)) and _bind_results(stmt):
+            result = ast.Return(ast.Name(RESULT, ast.Load()))
+            made.append(placed(result, stmt))
+    return made
+
+
+def _bind_results(stmt: ast.Try | ast.TryStar) -> bool:
+    """Bind what a `try` statement returns to a name, if it never comes to its end."""
+    ways = [stmt.orelse or stmt.body, *(h.body for h in stmt.handlers)]
+    others = [*(stmt.body if stmt.orelse else []), *stmt.finalbody]
+    ending = all(map(_always_ends, ways)) and any(_returns(s) for way in ways for s in way)
+    if not stmt.handlers or not ending or any(map(_returns, others)):
+        return False
+    bound = [_ended(way, _returns, _bound_result, at_end=False) for way in ways]
+    if any(way is None for way in bound):
+        return False
+    for way, new in zip(ways, bound, strict=True):
+        way[:] = new or []
+    return True
 
 
 def flag_of(loop: ast.For | ast.While) -> str:

@@ -33,6 +33,34 @@ class Traced:
 
 
 @dataclass
+class Tried:
+    """A `try` statement as a function of the values of names.
+
+    function: from the names that are bound before it to those that are bound after it.
+    after: names that are read after it; left: those of them that it has bound anew.
+    """
+
+    function: Callable[[dict[str, Any]], dict[str, Any]]
+    given: tuple[str, ...]
+    after: tuple[str, ...]
+    left: tuple[str, ...] = ()
+    called: bool = False
+
+    def __post_init__(self) -> None:
+        self.__name__, self.__module__ = "try", ""
+
+    def __call__(self, *values: Any) -> tuple[Any, ...]:
+        before = dict(zip(self.given, values, strict=True))
+        found = self.function(before)
+        bound = [n for n in self.after if n in found]
+        left = tuple(n for n in bound if n not in before or found[n] is not before[n])
+        if self.called and left != self.left:
+            raise DeoptimisedError("a try statement has bound other names than the first time")
+        self.left, self.called = left, True
+        return tuple(found[n] for n in left)
+
+
+@dataclass
 class HostCall:
     """A call with its arguments: values as they are, and places for arrays.
 
@@ -50,6 +78,7 @@ class HostCall:
     result: Tree | None = None
     numba: Numba | None = None
     aliases: bool = False  # a result is (a view of) one of the arrays given
+    apart: bool = False  # else it must not be: it is written later, or handed out
     first: list[Any] | None = None  # what the run of the call being captured is to give
 
     @property
@@ -74,6 +103,11 @@ class HostCall:
         leaves, tree = flatten(value)
         if tree != self.result:
             raise DeoptimisedError(f"{self.name} gave a result of another structure ({self.where})")
+        if not self.aliases and _share_memory(leaves, given):
+            if self.apart:
+                what = f"{self.name} gave a part of what it was given ({self.where})"
+                raise DeoptimisedError(what)
+            leaves = [v.copy() if _share_memory([v], given) else v for v in leaves]
         return [*leaves, *[given[k] for k in self.mutated]]
 
     def probe(self, arrays: Sequence[Any]) -> list[Any]:
@@ -99,9 +133,7 @@ class HostCall:
                 f"{self.name} ({self.where}) gives a {self.result.kind.__name__}, of another "
                 "length the next time, and can't be called twice"
             )
-        self.aliases = any(
-            np.may_share_memory(leaf, g) for leaf in leaves for g in given if np.ndim(leaf)
-        )
+        self.aliases = _share_memory(leaves, given)
         for leaf in leaves:
             supported = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.char in SUPPORTED
             if not supported and type(leaf) not in PYTHON_SCALARS:
@@ -150,6 +182,10 @@ def _handed_in(array: Any, place: Traced) -> Any:
     if place.weak:
         return array.item()
     return array[()] if place.scalar else array
+
+
+def _share_memory(leaves: Sequence[Any], arrays: Sequence[Any]) -> bool:
+    return any(np.may_share_memory(leaf, a) for leaf in leaves for a in arrays if np.ndim(leaf))
 
 
 def _read_only(array: Any) -> Any:

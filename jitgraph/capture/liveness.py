@@ -32,7 +32,9 @@ class LoopNames:
 
 @dataclass(frozen=True)
 class BranchNames:
-    """bound: names that one of the sides binds; after: those of them that are read later."""
+    """Of a branch or a `try` statement.  bound: names that one of the sides binds; after: those of
+    them that are read later.
+    """
 
     bound: tuple[str, ...]
     after: tuple[str, ...]
@@ -43,7 +45,7 @@ def position(node: ast.stmt | ast.expr) -> Position:
 
 
 def control_names(body: Sequence[ast.stmt]) -> dict[Position, LoopNames | BranchNames]:
-    """What each loop of a function carries and each branch binds, by its place.
+    """What each loop of a function carries and each branch and `try` binds, by its place.
 
     Left out are those that end early in the middle, by `break`, `return` and their like, and loops
     that are written in another way than a program's loop.
@@ -83,9 +85,7 @@ class _Liveness:
                 return _read([stmt])
             case ast.If(test=test, body=body, orelse=orelse):
                 if not any(map(_leaves, (*body, *orelse))):
-                    bound = frozenset(name.id for name in _bound((*body, *orelse)))
-                    read = bound & (after | self.shared)
-                    self.found[position(stmt)] = BranchNames(_sorted(bound), _sorted(read))
+                    self._found(stmt, (*body, *orelse), after)
                 return self.before(body, after) | self.before(orelse, after) | _read([test])
             case ast.For() | ast.While():
                 return self._loop(stmt, after)
@@ -95,11 +95,18 @@ class _Liveness:
                 return self.leaving[-1][1]
             case ast.With(items=items, body=body):
                 return self.before(body, after) | _read(items)
-            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=final):
-                inside = [*body, *[s for h in handlers for s in h.body], *orelse, *final]
+            case ast.Try() | ast.TryStar():
+                self._found(stmt, [stmt], after)
+                handled = [s for h in stmt.handlers for s in h.body]
+                inside = [*stmt.body, *handled, *stmt.orelse, *stmt.finalbody]
                 self.before(inside, after)  # for the loops in it
                 return after | _read([stmt])
         return after | _read([stmt])
+
+    def _found(self, stmt: ast.stmt, inside: Sequence[ast.stmt], after: Names) -> None:
+        bound = frozenset(name.id for name in _bound(inside))
+        read = bound & (after | self.shared)
+        self.found[position(stmt)] = BranchNames(_sorted(bound), _sorted(read))
 
     def _assigned(self, targets: Sequence[ast.expr], after: Names) -> Names:
         return after - (frozenset(_plain_targets(targets)) - self.shared)
@@ -137,7 +144,7 @@ def _names_of(loop: Loop, read_in_it: Names, after: Names) -> LoopNames | None:
     bound = frozenset(name.id for name in _bound(loop.body))
     if isinstance(loop, ast.For):
         target = loop.target.id if isinstance(loop.target, ast.Name) else None
-        if target is None or target in bound | after or not is_walked(loop.iter):
+        if target is None or target in after or not is_walked(loop.iter):
             return None
     elif any(isinstance(n, (ast.NamedExpr, ast.Await)) for n in ast.walk(loop.test)):
         return None
@@ -184,9 +191,9 @@ def _sorted(names: Names) -> tuple[str, ...]:
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _NO_STEP = (
-    ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.Try, ast.Delete, ast.Global, ast.Nonlocal,
-    ast.Import, ast.ImportFrom, ast.NamedExpr, ast.Match, ast.FunctionDef, ast.ClassDef,
-    ast.AsyncFor, ast.AsyncWith, ast.AsyncFunctionDef, ast.Raise,
+    ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.Try, ast.TryStar, ast.Delete, ast.Global,
+    ast.Nonlocal, ast.Import, ast.ImportFrom, ast.NamedExpr, ast.Match, ast.FunctionDef,
+    ast.ClassDef, ast.AsyncFor, ast.AsyncWith, ast.AsyncFunctionDef, ast.Raise,
 )  # fmt: skip
 
 

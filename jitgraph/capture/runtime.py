@@ -22,6 +22,7 @@ from collections.abc import (
     MutableSequence,
     MutableSet,
 )
+from contextlib import suppress
 from types import BuiltinFunctionType, CellType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -38,6 +39,7 @@ from ..tree import flatten
 from . import branches, conditions
 from .branches import BranchStatement
 from .extremes import extreme
+from .host import Tried
 from .loops import LoopStatement
 from .random_state import GENERATORS, generator_of
 from .surroundings import LIBRARIES, Place, is_constant, is_library
@@ -172,6 +174,17 @@ class CaptureRuntime:
     both, either = staticmethod(conditions.both), staticmethod(conditions.either)
     negated, compared = staticmethod(conditions.negated), staticmethod(conditions.compared)
     chained, expected = staticmethod(conditions.chained), staticmethod(conditions.expected)
+
+    def tried(
+        self, function: FunctionType, frame: dict[str, Any], around: dict[str, Any],
+        own: tuple[str, ...], after: tuple[str, ...],
+    ) -> dict[str, Any]:  # fmt: skip
+        """A `try` statement, as a function of the names in it; gives the names it has bound."""
+        given = {name: frame[name] for name in own if name in frame} | around
+        call = Tried(function, tuple(given), after)
+        reason = "what it catches is known when it runs"
+        found = self.trace.calls.host_call(call, tuple(given.values()), {}, reason=reason)
+        return dict(zip(call.left, found, strict=True))
 
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None:
         before = self.attribute(owner, name)
@@ -437,10 +450,17 @@ def _errstate(runtime: CaptureRuntime, **options: Any) -> Any:
     return np.errstate(**options)
 
 
+def _suppress(runtime: CaptureRuntime, *kinds: Any) -> Any:
+    raise CaptureError(
+        f"it catches exceptions by contextlib.suppress ({user_line()}), which values decide when "
+        "it runs; a try statement is captured"
+    )
+
+
 _SPECIAL: dict[Any, Callable[..., Any]] = {
     len: _len, int: _int, float: _float, isinstance: _isinstance, type: _type, print: _print,
     getattr: _getattr, setattr: _setattr, delattr: _delattr, np.errstate: _errstate,
-    math.sqrt: _sqrt, max: _max, min: _min,
+    math.sqrt: _sqrt, max: _max, min: _min, suppress: _suppress,
 }  # fmt: skip
 
 

@@ -36,6 +36,16 @@ So do branches, of which both sides are written down where the program decides:
                                      if branch1.traced:
                                          y, = branch1.results()
 
+A `try` statement with handlers becomes a function, which the program calls as it is:
+
+    try:                             def tried1(given):
+        y = g(x)                         if 'x' in given: x = given['x']
+    except ValueError:                   try: y = g(x)
+        y = x                            except ValueError: y = x
+                                         return locals()
+                                     tried1 = jg.tried(tried1, locals(), {}, ('x',), ('y',))
+                                     if 'y' in tried1: y = tried1['y']
+
 `assert c` becomes `assert jg.expected(c)`, and `if c: raise` becomes
 `if not jg.expected(not c): raise`; the program makes sure of it.
 
@@ -55,7 +65,7 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 
 from ..errors import CaptureError
-from .control_syntax import BranchText, ControlText, LoopText, left
+from .control_syntax import BranchText, ControlText, LoopText, TryText, can_be_called, left
 from .exits import HIDDEN, flag_of, with_one_exit
 from .liveness import BranchNames, LoopNames, Position, control_names, position, range_of
 
@@ -87,6 +97,7 @@ class Runtime(Protocol):
     def compared(self, comparison: str, a: Any, b: Any) -> Any: ...
     def chained(self, comparisons: Any, first: Any, *others: Any) -> Any: ...
     def expected(self, value: Any) -> Any: ...
+    def tried(self, function: Any, *names: Any) -> Any: ...
 
 
 def rewritten(function: FunctionType, runtime: Runtime) -> FunctionType | None:
@@ -283,13 +294,25 @@ class _Rewriter(ast.NodeTransformer):
         call = self._runtime("augment_attribute", node, [names[0], owner, names[1], value])
         return ast.copy_location(ast.Expr(call), node)
 
-    def visit_Try(self, node: ast.Try) -> ast.stmt:
-        if node.handlers:
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> ast.stmt | list[ast.stmt]:
+        if not node.handlers:
+            self.generic_visit(node)
+            return node
+        names = self._names(node)
+        if not isinstance(names, BranchNames) or not can_be_called(node):
             raise CaptureError(
                 f"it catches exceptions (line {node.lineno}), which values decide when it runs"
             )
-        self.generic_visit(node)
-        return node
+        text = TryText(self._variable("tried"), names, node)
+        local, *outer = reversed(self.scopes)
+        own = [name for name in text.mentioned if name in local]
+        others = [n for n in text.mentioned if n not in local and any(n in o for o in outer)]
+        start = ast.Pass(lineno=node.lineno, col_offset=node.col_offset, end_lineno=node.lineno)
+        call = self._runtime("tried", start, text.arguments(own, others))
+        return [text.function([*own, *others]), *text.results(call)]
+
+    def visit_TryStar(self, node: ast.TryStar) -> ast.stmt | list[ast.stmt]:
+        return self.visit_Try(node)
 
     def visit_Global(self, node: ast.Global) -> ast.stmt:
         raise CaptureError(

@@ -7,7 +7,7 @@ storage a new value; whoever looks at the same storage afterwards sees it.
 from __future__ import annotations
 
 import operator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from ..spec import dims
 from ..symbolic_int import SymbolicInt, to_dim, user_int
 
 if TYPE_CHECKING:
+    from .host import HostCall
     from .trace import Trace
 
 _KEEP = "keep it an array, or make the argument static"
@@ -45,6 +46,7 @@ class Storage:
     mutable: bool = True
     unclear: bool = False  # a reshape of it may or may not have been a copy
     of_loop: str = ""  # the loop after which another name may be bound to the same memory
+    calls: list[HostCall] = field(default_factory=list)  # that were given it, or gave it
 
     def assign(self, node: Node) -> None:
         self.node, self.version = node, self.version + 1

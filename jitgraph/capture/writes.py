@@ -78,6 +78,8 @@ class Writes:
     def replace(self, storage: Storage, node: Node) -> None:
         """Give a storage a new value."""
         self._journal.append((storage, storage.node))
+        for call in storage.calls:
+            call.apart = True
         storage.assign(node)
 
     def final(self) -> list[tuple[Node, Node]]:

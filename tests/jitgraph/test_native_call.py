@@ -119,6 +119,28 @@ def test_guards_are_kept() -> None:
     assert f(np.ones(4))[0] == 3 and f(np.ones(11))[0] == 2 and f(np.ones(10))[0] == 3
 
 
+def test_values_that_a_step_in_python_is_not_for_go_to_python() -> None:
+    f = jitgraph.compile(lambda x, p: x * p**0.5)
+    for p in (4.0, 4.0, 4.0, 4.0, -4.0, 9.0):
+        assert_same(f(np.ones(2), p), np.ones(2) * p**0.5)
+    assert taken(f)
+
+    def doubled(x):
+        return np.array([v * 2 for v in x.tolist()]) if x[0] > 0 else x
+
+    @jitgraph.compile
+    def g(x):
+        y = doubled(x)
+        y[1] = 7.0
+        return y
+
+    for _ in range(4):
+        g(np.ones(2))
+    x = -np.ones(2)
+    assert g(x) is x
+    assert x[1] == 7.0
+
+
 def test_changed_surroundings_are_seen(monkeypatch) -> None:
     f = native(lambda x: x * TABLE + SCALE, np.ones(4))
     here = test_changed_surroundings_are_seen.__globals__
