@@ -304,14 +304,10 @@ class _Builder:
         name = self._array(base)
         plan = self.staged.plan
         if node in plan.copied:
-            copied = f'array({name}, order="C")'
-            self._emit(f"{self._named(node)} = {copied}")
-            self.recorder.call(self.names[node], copied)
-            return self.names[node]
+            copied = self.names[node] = self._copy(base)
+            return copied
         if node in plan.saved:
-            saved = self._fresh()
-            self._emit(f"{saved} = {name}.copy()")
-            self.recorder.call(saved, f"{name}.copy()")
+            saved = self._copy(base)
             for view in [n for n in self.names if n is not base and memory_of(n) is base]:
                 del self.names[view]
             self.names[base] = saved
@@ -402,7 +398,7 @@ class _Builder:
         self.recorder.branch(flag, taken, otherwise, [*zip(results, *news, strict=True)])
 
     def _copy(self, node: Node) -> str:
-        """A contiguous array of a value, which a loop or a branch may change."""
+        """A contiguous array of a value, which may be changed."""
         expression = f'array({self._value(node)}, {node.spec.dtype.name}, order="C")'
         name = self._fresh()
         self._emit(f"{name} = {expression}")

@@ -77,6 +77,7 @@ class LoopStatement(Nested):
         self.names, self.last, self.augmented = tuple(carried), tuple(last), frozenset(augmented)
         self.index = ""  # of a loop of known length
         self.count: Dim = 0
+        self.endless = False  # but for its `break`
         self.carried: list[_Carried] = []
         self.trees: list[Tree] = []  # of the carried names
         self.test: Graph | None = None
@@ -138,6 +139,7 @@ class LoopStatement(Nested):
             self._begin()
             return True
         if self.may_be_left and type(condition) is bool and condition:
+            self.endless = True
             self._begin()  # the program may decide to leave it
         return bool(condition)
 
@@ -316,14 +318,9 @@ class LoopStatement(Nested):
         )
 
     def _last(self, value: Any) -> Node:
-        if not self.count:
-            self.refuse("a name is bound in it that is read after it")
-        own = type(value) in TRACERS and value.storage not in self.stood
-        if (
-            not own
-            or value.storage.of_loop
-            or any(value.storage is c.storage for c in self.carried)
-        ):
+        if not self.count and not self.endless:
+            self.refuse("a name is bound in it that is read after it, and it may have no step")
+        if type(value) not in TRACERS or value.storage in self.stood:
             self.refuse("a name is bound in it, to no array of its own, that is read after it")
         return self.trace.node_of(value, self.where)
 
@@ -372,8 +369,16 @@ class LoopStatement(Nested):
                 tracer.storage.of_loop = self.key
                 if c.source is not None:
                     c.source.of_loop = self.key
-        after = [self._named(r, v.storage) for r, v in zip(rest_of, last, strict=True)]
+        after = [self._after(r, v.storage) for r, v in zip(rest_of, last, strict=True)]
         self.found = (*self._rebuilt(found), *after)
+
+    def _after(self, node: Node, bound: Storage) -> Tracer:
+        """What a name is after the loop that its last step has bound."""
+        tracer = self._named(node, bound)
+        shared = any(bound is c.storage for c in self.carried)
+        if bound.of_loop or shared:
+            tracer.storage.of_loop = self.key
+        return tracer
 
     def results(self) -> tuple[Any, ...]:
         """What the names are after the loop."""

@@ -122,6 +122,23 @@ def until_it_holds(x, n):
     return x
 
 
+def read_after_the_break(x, n):
+    while True:
+        new = 0.5 * (x + 2.0 / x)
+        if np.abs(new - x).max() < 1e-9:
+            break
+        x = new
+    return new * x
+
+
+def with_one_name_for_both(x, n):
+    for _ in range(n):
+        for _ in range(20):
+            x = x * 0.99
+        x = x + 1
+    return x
+
+
 def of_a_pair(x, n):
     state = x, {"sum": x.sum()}
     for k in range(n):
@@ -152,7 +169,7 @@ LOOPS = {
     diffuse: (0.1,), in_turn: (), newton: None, total_of_rows: (), levels: (), last_of_each: (),
     nested: (), fibonacci_of_arrays: (), with_a_helper: (), until_not: (), that_decides: (),
     with_a_break: (), by_whole_arrays: (), along_rows: (), with_a_continue: (),
-    until_it_holds: (), of_a_pair: (),
+    until_it_holds: (), of_a_pair: (), read_after_the_break: (), with_one_name_for_both: (),
 }  # fmt: skip
 
 
@@ -186,7 +203,7 @@ def test_one_program_for_any_number_of_steps(function) -> None:
         check(compiled, function, arguments(function, n))
     assert compiled.cache_info().captures == 1
     graph = compiled.graph(*arguments(function, 12))
-    assert loops_of(graph) == (2 if function is nested else 1)
+    assert loops_of(graph) == (2 if function in (nested, with_one_name_for_both) else 1)
     assert str(parse(str(graph))) == str(graph)
     calls = compiled.explain(*arguments(function, 12)).details["calls"]
     assert calls.startswith("in machine code")
@@ -296,6 +313,17 @@ def that_uses_up_an_iterator(x):
     return x
 
 
+def that_writes_to_a_name_bound_in_it(x):
+    x = x + 1
+    while True:
+        new = x * 2
+        if new.sum() > 500:
+            break
+        x = new
+    new[0] = 7.0
+    return new, x
+
+
 def of_integers_without_end(x):
     a, b = 0, 1
     for _ in range(119):
@@ -319,6 +347,14 @@ def test_loops_that_no_single_step_stands_for_are_written_out(function) -> None:
     for _ in range(2):
         check(compiled, function, [x])
     assert loops_of(compiled.graph(x)) == 0
+
+
+def test_an_array_that_names_may_share_after_a_loop_is_written() -> None:
+    check(
+        jitgraph.compile(that_writes_to_a_name_bound_in_it),
+        that_writes_to_a_name_bound_in_it,
+        [np.linspace(0.0, 1.0, 20)],
+    )
 
 
 def test_an_index_outside_raises_as_in_numpy() -> None:
