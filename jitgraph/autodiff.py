@@ -7,7 +7,7 @@ are kept; elementwise results and views are computed again, where they fuse with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .capture import Trace, Tracer
@@ -16,9 +16,10 @@ from .graph import INPUT, Graph, Node, reachable, sizes_assumed
 from .interpreter import tracing
 from .ops import Kind
 from .ops.elementwise import CAST
+from .ops.host import HOST
 from .rewrite import simplify
 from .spec import Spec, dims
-from .vjp import cotangents
+from .vjp import Selections, cotangents, passes_gradients, selections
 
 
 @dataclass(frozen=True)
@@ -73,36 +74,70 @@ def _backward(
     wanted: Sequence[Node],
     trace: Trace,
 ) -> list[Tracer | None]:
-    active = _active(graph, set(wanted))
+    given = [(o, s) for o, s in zip(graph.outputs, seeds, strict=True) if s is not None]
+    return pulled_back(graph.nodes, given, wanted, value.__getitem__, trace)
+
+
+def pulled_back(
+    nodes: Sequence[Node],
+    seeds: Sequence[tuple[Node, Tracer]],
+    wanted: Sequence[Node],
+    value: Callable[[Node], Tracer],
+    trace: Trace,
+) -> list[Tracer | None]:
+    """Cotangents of wanted values from those of some results; None where no result depends on one.
+
+    nodes: what lies between, in order.  value: the tracer of a node, for the rules to compute with.
+    Raises `GradientError` where a gradient reaches an operation that has no rule.
+    """
+    active = _active(nodes, set(wanted), trace)
+    known = Selections()
     pending: dict[Node, Tracer] = {}
 
     def add(node: Node, g: Tracer | None) -> None:
         if g is not None and node in active:
             pending[node] = g if node not in pending else pending[node] + g
 
-    for output, seed in zip(graph.outputs, seeds, strict=True):
+    for output, seed in seeds:
         add(output, seed)
-    for node in reversed(graph.nodes):
+    around = trace.where
+    for node in reversed(nodes):
+        rule = trace.rules.get(node)
+        if rule is not None:
+            if node is rule.outputs[0]:  # the cotangents of all are known
+                given = [pending.pop(o, None) for o in rule.outputs]
+                if any(g is not None for g in given):
+                    for source, part in zip(rule.inputs, rule.cotangents(given), strict=True):
+                        add(source, part)
+            continue
         g = pending.pop(node, None)
         if g is None:
             continue
         trace.where = node.where  # the user's line, for the gradient too
         needs = [i in active for i in node.inputs]
-        operands = [value[i] for i in node.inputs]
-        parts = cotangents(node.op, g, value[node], operands, dict(node.attrs), needs)
-        for source, part in zip(node.inputs, parts, strict=True):
+        operands = [value(i) for i in node.inputs]
+        if not node.op.differentiable:
+            raise GradientError(f"{node.op.name} has no gradient rule ({node.where})")
+        selected, attrs = known.take(node), dict(node.attrs)
+        parts = cotangents(node.op, g, value(node), operands, attrs, needs, selected)
+        shares = selections(node.op, selected, value(node), operands, attrs)
+        for source, part, share in zip(node.inputs, parts, shares, strict=False):
             add(source, part)
+            known.note(source, share)
+    trace.where = around
     return [pending.get(n) for n in wanted]
 
 
-def _active(graph: Graph, wanted: set[Node]) -> set[Node]:
-    """Floating-point values that depend on a wanted input through differentiable operations."""
+def _active(nodes: Sequence[Node], wanted: set[Node], trace: Trace) -> set[Node]:
+    """Floating-point values that depend on a wanted one by more than jumps."""
     active = set(wanted)
-    for node in graph.nodes:
-        if (
-            node.op.differentiable
-            and node.spec.dtype.kind == "f"
-            and any(i in active for i in node.inputs)
+    for node in nodes:
+        rule = trace.rules.get(node)
+        if rule is not None:
+            if any(i in active for i in rule.inputs):
+                active.update(rule.outputs)
+        elif any(i in active for i in node.inputs) and (
+            node.op is HOST or passes_gradients(node.op, node.spec.dtype.kind)
         ):
             active.add(node)
     return active

@@ -30,7 +30,7 @@ from .progress import CompileProgress
 from .rewrite import share_final_values, simplify
 from .symbolic import Guard, evaluate, is_known_before, symbols
 from .symbolic_int import SymbolicInt
-from .tensor import Tensor, record
+from .tensor import Tensor, record_together
 from .tree import LEAF, Tree
 from .unpacking import CallForm
 
@@ -228,9 +228,14 @@ class Specialisation:
         sources = tuple(inputs[k] for k in self.wanted)
         templates = [(o.shape, o.dtype) for o in outputs]
 
-        def pull_all(g: _Cotangents, bundle: Tensor, create_graph: bool) -> list[Any]:
+        def pull_all(given: dict[int, Any], create_graph: bool) -> list[Any]:
+            if create_graph:
+                raise GradientError(
+                    "create_graph=True through a compiled function is not supported; "
+                    'compile it with mode="dynamic" for second derivatives'
+                )
             seeds = [
-                np.asarray(g.parts.get(k, np.zeros(shape, dtype)), dtype, order="C")
+                np.asarray(given.get(k, np.zeros(shape, dtype)), dtype, order="C")
                 for k, (shape, dtype) in enumerate(templates)
                 if dtype.kind == "f"
             ]
@@ -240,11 +245,7 @@ class Specialisation:
                 gradients[position] = gradient
             return gradients
 
-        bundle = Tensor(np.zeros(()))
-        record(self.graph.name, bundle, sources, pull_all)
-        for k, output in enumerate(outputs):
-            if output.dtype.kind == "f":
-                record(self.graph.name, output, (bundle,), _pull_one(k))
+        record_together(self.graph.name, outputs, sources, pull_all)
         return outputs
 
 
@@ -269,28 +270,6 @@ def _stays_array(node: Node) -> bool:
 _ARRAYS_OF_NO_AXES = frozenset(
     ("where", "full", "update", "reshape", "broadcast_to", "transpose")
 )  # where NumPy gives an array of no axes, not a scalar
-
-
-def _pull_one(k: int) -> Callable[..., list[Any]]:
-    def pullback(g: Any, output: Tensor, create_graph: bool) -> list[Any]:
-        if create_graph:
-            raise GradientError(
-                "create_graph=True through a compiled function is not supported; "
-                'compile it with mode="dynamic" for second derivatives'
-            )
-        return [_Cotangents({k: g})]
-
-    return pullback
-
-
-@dataclass
-class _Cotangents:
-    """Cotangents of some of a program's outputs; adding two joins them."""
-
-    parts: dict[int, Any] = field(default_factory=dict)
-
-    def __add__(self, other: _Cotangents) -> _Cotangents:
-        return _Cotangents(self.parts | other.parts)
 
 
 def _input_name(node: Node) -> str:

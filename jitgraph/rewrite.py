@@ -125,7 +125,7 @@ def _whole(node: Node, where: str) -> Node:
 
 def _key(node: Node) -> Any:
     """Equal for nodes that compute the same value."""
-    if node.op is INPUT or node.op is views.FULL:
+    if node.op in (INPUT, views.FULL, ew.AGAIN):
         return id(node)  # arrays to be filled are filled apart
     attrs = tuple((k, _literal(v)) for k, v in sorted(node.attrs.items()))
     return node.op.name, tuple(map(id, node.inputs)), attrs, node.spec

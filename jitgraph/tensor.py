@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,9 +29,10 @@ from .errors import (
 from .functions.indexing import getitem
 from .methods import ArrayMethods
 from .ops import Op
+from .ops.elementwise import WHERE
 from .spec import SUPPORTED, check_dtype
 from .tree import flatten, map_leaves
-from .vjp import cotangents
+from .vjp import Selections, cotangents, passes_gradients, selections
 
 _sequence = itertools.count()
 
@@ -46,15 +49,20 @@ _mode = _Mode()
 class Record:
     """One entry of the tape: how a Tensor was computed, and what turns its cotangent into its
     inputs'.
+
+    selections: from how much of the result is selected to the same of the inputs, see
+    `vjp.selections`; selects: whether it is what selects.
     """
 
-    __slots__ = ("inputs", "name", "number", "output", "pullback")
+    __slots__ = ("inputs", "name", "number", "pullback", "selections", "selects")
 
     def __init__(
         self, name: str, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
     ) -> None:
         self.name, self.inputs, self.pullback = name, inputs, pullback
         self.number = next(_sequence)
+        self.selections: Callable[[Any], Sequence[Any]] | None = None
+        self.selects = False
 
 
 class Tensor(ArrayMethods):
@@ -250,32 +258,52 @@ class Tensor(ArrayMethods):
 
 
 def pass_back(root: Tensor, gradient: Any, create_graph: bool = False) -> None:
-    """Walk the tape from `root`, youngest record first; the sums end in the leaves' `.grad`."""
-    pending: dict[Tensor, Any] = {root: gradient}
-    for tensor in _youngest_first(root):
+    """Walk the tape from `root`; the sums end in the leaves' `.grad`."""
+    for leaf, g in walk_back({root: gradient}, create_graph).items():
+        _collect(leaf, g)
+
+
+def walk_back(
+    cotangents: Mapping[Tensor, Any], create_graph: bool, ends: AbstractSet[Tensor] = frozenset()
+) -> dict[Tensor, Any]:
+    """Cotangents of the leaves, or of these ends where there are any, from those of some results;
+    youngest record first.
+    """
+    pending, found = dict(cotangents), dict[Tensor, Any]()
+    walked = history(cotangents, ends)
+    known = Selections() if any(t._record and t._record.selects for t in walked) else None
+    for tensor in walked:
         g = pending.pop(tensor, None)
         if g is None:
             continue
         record = tensor._record
-        if record is None:
-            _collect(tensor, g)
+        if tensor in ends or (record is None and not ends):
+            found[tensor] = g
+        if record is None or tensor in ends:
             continue
-        with recording(create_graph):
-            for source, part in zip(
-                record.inputs, record.pullback(g, tensor, create_graph), strict=True
-            ):
-                if part is not None and _needs_grad(source):
-                    pending[source] = part if source not in pending else pending[source] + part
+        selected = None if known is None else known.take(tensor)
+        with recording(create_graph), np.errstate(all="ignore"):
+            parts = record.pullback(g, tensor, create_graph, selected)
+        for source, part in zip(record.inputs, parts, strict=True):
+            if part is not None and _needs_grad(source):
+                pending[source] = part if source not in pending else pending[source] + part
+        if known is not None:
+            shares = record.selections(selected) if record.selections else [None] * len(parts)
+            for source, share in zip(record.inputs, shares, strict=False):
+                if _needs_grad(source):
+                    known.note(source, share)
+    return found
 
 
-def _youngest_first(root: Tensor) -> list[Tensor]:
+def history(results: Iterable[Tensor], ends: AbstractSet[Tensor] = frozenset()) -> list[Tensor]:
+    """The Tensors that results were computed from and that need gradients, youngest first."""
     found: set[Tensor] = set()
-    stack = [root]
+    stack = list(results)
     while stack:
         tensor = stack.pop()
         if tensor not in found:
             found.add(tensor)
-            if tensor._record:
+            if tensor._record and tensor not in ends:
                 stack.extend(t for t in tensor._record.inputs if _needs_grad(t))
     return sorted(found, key=lambda t: t._record.number if t._record else -1, reverse=True)
 
@@ -294,11 +322,48 @@ def _needs_grad(value: Any) -> bool:
 
 
 def record(
-    name: str, results: Any, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
+    name: str, result: Any, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
+) -> Record:
+    """Put a computed Tensor on the tape.
+
+    pullback: from the cotangent, the Tensor, whether to record it and how much of it is selected,
+    to the cotangents of the inputs.
+    """
+    made = result._record = Record(name, inputs, pullback)
+    result.requires_grad = True
+    return made
+
+
+def record_together(
+    name: str, results: Sequence[Any], inputs: tuple[Any, ...], pullback: Callable[..., Any]
 ) -> None:
-    """Put a computed Tensor on the tape."""
-    results._record = Record(name, inputs, pullback)
-    results.requires_grad = True
+    """Put several Tensors on the tape that were computed at once.
+
+    pullback: from their cotangents by number, and whether to record it, to those of the inputs.
+    """
+    bundle = Tensor(np.zeros(()))
+    record(name, bundle, inputs, _together(pullback))
+    for k, result in enumerate(results):
+        if result.dtype.kind == "f":
+            record(name, result, (bundle,), _part(k))
+
+
+def _together(pullback: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda g, output, create_graph, selected: pullback(g.parts, create_graph)
+
+
+def _part(k: int) -> Callable[..., list[Any]]:
+    return lambda g, output, create_graph, selected: [Cotangents({k: g})]
+
+
+@dataclass
+class Cotangents:
+    """Cotangents of some of the results that were computed at once; adding two joins them."""
+
+    parts: dict[int, Any]
+
+    def __add__(self, other: Cotangents) -> Cotangents:
+        return Cotangents(self.parts | other.parts)
 
 
 def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
@@ -316,19 +381,22 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
             f"{op.name} gives complex numbers, which have no gradients here ({user_line()}); "
             "differentiate real and imaginary parts, or work inside no_grad()"
         )
-    if (
-        _mode.recording
-        and op.differentiable
-        and result.dtype.kind == "f"
-        and any(map(_needs_grad, args))
-    ):
+    if _mode.recording and passes_gradients(op, result.dtype.kind) and any(map(_needs_grad, args)):
+        if not op.differentiable:
+            raise GradientError(
+                f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
+                "inside no_grad()"
+            )
 
-        def pullback(g: Any, output: Tensor, create_graph: bool) -> Sequence[Any]:
+        def pullback(g: Any, output: Tensor, create_graph: bool, selected: Any) -> Sequence[Any]:
             inputs = args if create_graph else data
             wanted = [_needs_grad(a) for a in args]
-            return cotangents(op, g, output if create_graph else output.data, inputs, attrs, wanted)
+            value = output if create_graph else output.data
+            return cotangents(op, g, value, inputs, attrs, wanted, selected)
 
-        record(op.name, out, args, pullback)
+        made = record(op.name, out, args, pullback)
+        made.selects = op is WHERE
+        made.selections = lambda selected: selections(op, selected, result, data, attrs)
     return out
 
 

@@ -12,20 +12,24 @@ from typing import Any
 import numpy as np
 
 from .errors import GradientError
-from .ops import Op
-from .ops.elementwise import CAST
+from .ops import Kind, Op
+from .ops import elementwise as ew
 from .ops.reductions import SUM
-from .ops.views import SQUEEZE
+from .ops.views import BROADCAST_TO, SQUEEZE
 from .spec import as_shape, dims
+
+_LINEAR = (ew.ADD, ew.SUBTRACT, ew.NEGATIVE, ew.POSITIVE, ew.CAST, ew.WHERE, ew.AGAIN)
 
 
 def cotangents(
-    op: Op, g: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any], wanted: Sequence[bool]
-) -> list[Any]:
+    op: Op, g: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any],
+    wanted: Sequence[bool], selected: Any = None,
+) -> list[Any]:  # fmt: skip
     """The cotangent of each wanted input, None for the others and where there is no gradient.
 
     g, out: cotangent and result of the operation; all array-likes of one kind (arrays, Tensors or
-    tracers).
+    tracers).  selected: how much of the result `where` selects, see `selections`; what is not
+    selected has no gradient, though the derivative may be infinite or NaN.
     """
     if op.vjp_all is not None:
         parts = op.vjp_all(g, out, *inputs, **attrs)
@@ -34,10 +38,69 @@ def cotangents(
     for k, want in enumerate(wanted):
         rule = op.vjp[k] if want and k < len(op.vjp) else None
         part = None if rule is None else rule(g, out, *inputs, **attrs)
+        nonlinear = op.kind is Kind.ELEMENTWISE and op not in _LINEAR
+        if part is not None and selected is not None and nonlinear:
+            part = ew.WHERE(ew.GREATER(selected, 0), part, np.dtype(g.dtype).type(0))
         found.append(None if part is None else matched(part, inputs[k]))
     if any(wanted) and not op.differentiable:
         raise GradientError(f"{op.name} has no gradient")
     return found
+
+
+def selections(
+    op: Op, selected: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any]
+) -> list[Any]:
+    """How much of each input is selected by a `where` that it goes into, directly or by others.
+
+    selected: the same of the result, numbers of its shape; 0 for what nothing depends on.  None
+    stands for all of it.
+    """
+    if op is ew.WHERE:
+        condition, *sides = inputs
+        one = np.dtype(out.dtype).type(1) if selected is None else selected
+        zero = np.dtype(out.dtype).type(0)
+        halves = ew.WHERE(condition, one, zero), ew.WHERE(condition, zero, one)
+        whole = [BROADCAST_TO(half, shape=as_shape(out.shape)) for half in halves]
+        return [None, *(_matched_or_none(w, x) for w, x in zip(whole, sides, strict=True))]
+    if selected is None:
+        return [None] * len(inputs)
+    if op.kind is Kind.ELEMENTWISE:
+        return [_matched_or_none(selected, x) for x in inputs]
+    if op.kind is Kind.VIEW or op is SUM:
+        parts = [rule and rule(selected, out, *inputs, **attrs) for rule in op.vjp]
+        return [p if p is None else matched(p, x) for p, x in zip(parts, inputs, strict=False)]
+    return [None] * len(inputs)
+
+
+def _matched_or_none(part: Any, x: Any) -> Any:
+    return matched(part, x) if hasattr(x, "shape") and np.dtype(x.dtype).kind == "f" else None
+
+
+class Selections:
+    """What is known of selections while a graph is walked backwards."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def take(self, value: Any) -> Any:
+        return self._known.pop(value, None)
+
+    def note(self, source: Any, part: Any) -> None:
+        """One of those who read a value selects this much of it."""
+        if source not in self._known:
+            self._known[source] = part
+        elif part is None or self._known[source] is None:
+            self._known[source] = None  # all of it
+        else:
+            self._known[source] = self._known[source] + part
+
+
+def passes_gradients(op: Op, kind: str) -> bool:
+    """Whether a result of this kind of dtype depends on the inputs by more than jumps, so that it
+    has a gradient, or ought to have one.
+    """
+    jumps = op.kind is Kind.ELEMENTWISE and not op.name.startswith("scalar_")
+    return kind == "f" and (op.differentiable or not jumps)
 
 
 def matched(g: Any, x: Any) -> Any:
@@ -54,4 +117,4 @@ def matched(g: Any, x: Any) -> Any:
         g = SUM(g, axis=axes, keepdims=True)
         if extra:
             g = SQUEEZE(g, axes=tuple(range(extra)))
-    return g if g.dtype == x.dtype else CAST(g, dtype=np.dtype(x.dtype))
+    return g if g.dtype == x.dtype else ew.CAST(g, dtype=np.dtype(x.dtype))

@@ -44,7 +44,8 @@ class Nested:
 
     def _may_be_traced(self) -> bool:
         policy = self.trace.policy
-        return policy.allowed and self.key not in policy.refused
+        allowed = policy.allowed and not self.trace.differentiated
+        return allowed and self.key not in policy.refused
 
     def _begin(self) -> None:
         trace = self.trace

@@ -6,7 +6,8 @@ needs an actual value (a branch, `range(int(x))`) raises `CaptureError`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,18 @@ _COMPARISONS = frozenset(
 )  # NumPy compares with integers outside of the dtype
 
 
+@dataclass(frozen=True)
+class GradientRule:
+    """How cotangents of some results give those of what they were computed from.
+
+    outputs: in the order in which they were written down.
+    """
+
+    inputs: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    cotangents: Callable[[Sequence[Tracer | None]], Sequence[Tracer | None]]
+
+
 class Trace:
     """The nodes written down so far, and what the function met that is no argument."""
 
@@ -66,6 +79,8 @@ class Trace:
         self.last_call: Node | None = None  # the latest host call that may have effects
         self.expected: list[Node] = []  # what the program makes sure of
         self.loose: set[Node] = set()  # numbers that may be NumPy's or Python's
+        self.rules: dict[Node, GradientRule] = {}  # of a function's own, by its results
+        self.differentiated = 0  # functions that run to be differentiated, one in another
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)

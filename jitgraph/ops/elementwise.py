@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import DTypeError
 from ..spec import Spec, broadcast, promotion_type
 from ..symbolic_int import to_dim
-from .op import UFUNCS, DType, Kind, Loop, Op, elementwise, register, ufunc_dtypes
+from .op import UFUNCS, DType, Kind, Loop, Op, Rule, elementwise, register, rules, ufunc_dtypes
 
 POLYNOMIAL = 8  # a vectorised polynomial
 LONG_POLYNOMIAL = 2 * POLYNOMIAL  # one with a division, or carried in two parts
@@ -357,3 +357,24 @@ CAST = register(
         loop_dtypes=lambda x, *, dtype: (dtype, dtype),
     )
 )
+
+
+# the same values, for derivatives and for the memory that they take
+
+
+def _same(name: str, vjp: Rule | None) -> Op:
+    return register(
+        Op(
+            name,
+            Kind.ELEMENTWISE,
+            lambda x: np.array(x),
+            lambda x: Spec(x.shape, x.dtype),
+            rules(vjp),
+            loop=Loop("x", flops=0, on_complex=True),
+            loop_dtypes=lambda x: (x.dtype, x.dtype),
+        )
+    )
+
+
+STOP = _same("stop_gradient", None)  # a constant for derivatives
+AGAIN = _same("again", lambda g, out, x: g)  # what is computed from it is computed once more
