@@ -37,13 +37,27 @@ from .errors import (
 from .functions import *
 from .graph import Graph, parse
 from .tensor import Tensor, no_grad
+from .transforms import (
+    checkpoint,
+    custom_vjp,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jvp,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+    vmap,
+)  # fmt: skip
 from .version import __version__
 
 __all__ = [
     "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CompiledFunction", "DTypeError",
     "GradientError", "Graph", "GraphError", "JitgraphError", "RecompileWarning", "ShapeError",
-    "Tensor", "__version__", "arange",
-    "compile", "cond", "eye", "fori_loop", "from_numpy", "full", "get_num_threads", "linspace",
-    "manual_seed", "map", "no_grad", "ones", "parse", "rand", "randint", "randn", "random",
-    "scan", "set_num_threads", "tensor", "while_loop", "zeros", *_functions.__all__,
+    "Tensor", "__version__", "arange", "checkpoint", "compile", "cond", "custom_vjp", "eye",
+    "fori_loop", "from_numpy", "full", "get_num_threads", "grad", "hessian", "hvp", "jacobian",
+    "jvp", "linspace", "manual_seed", "map", "no_grad", "ones", "parse", "rand", "randint",
+    "randn", "random", "scan", "set_num_threads", "stop_gradient", "tensor", "value_and_grad",
+    "vjp", "vmap", "while_loop", "zeros", *_functions.__all__,
 ]  # fmt: skip

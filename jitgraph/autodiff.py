@@ -16,7 +16,7 @@ from .graph import INPUT, Graph, Node, reachable, sizes_assumed
 from .interpreter import tracing
 from .ops import Kind
 from .ops.elementwise import CAST
-from .ops.host import HOST
+from .ops.host import HOST, HOST_RESULT
 from .rewrite import simplify
 from .spec import Spec, dims
 from .vjp import Selections, cotangents, passes_gradients, selections
@@ -117,7 +117,7 @@ def pulled_back(
         needs = [i in active for i in node.inputs]
         operands = [value(i) for i in node.inputs]
         if not node.op.differentiable:
-            raise GradientError(f"{node.op.name} has no gradient rule ({node.where})")
+            raise GradientError(f"{_name(node, trace)} has no gradient rule ({node.where})")
         selected, attrs = known.take(node), dict(node.attrs)
         parts = cotangents(node.op, g, value(node), operands, attrs, needs, selected)
         shares = selections(node.op, selected, value(node), operands, attrs)
@@ -126,6 +126,14 @@ def pulled_back(
             known.note(source, share)
     trace.where = around
     return [pending.get(n) for n in wanted]
+
+
+def _name(node: Node, trace: Trace) -> str:
+    """What the user calls it."""
+    if node.op is HOST_RESULT and trace.hosts:
+        call: int = node.inputs[0].attrs["call"]
+        return trace.hosts[call].name
+    return node.op.name
 
 
 def _active(nodes: Sequence[Node], wanted: set[Node], trace: Trace) -> set[Node]:

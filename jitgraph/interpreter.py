@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 Apply = Callable[["Op", tuple[Any, ...], dict[str, Any]], Any]
 
+TENSOR, TRACER, BATCHED = 1, 2, 3  # levels of what carries out operations
+
 _interpreters: dict[type, tuple[int, Apply]] = {}
 
 
@@ -23,6 +25,7 @@ class _Tracing(threading.local):
     """The capture that runs in this thread: it takes operations on Tensors too."""
 
     trace: Any = None
+    batched: Callable[[Any], Any] | None = None  # makes an array one of the batches that run
 
     @property
     def apply(self) -> Apply | None:
@@ -41,8 +44,14 @@ def register(kind: type, level: int, apply: Apply) -> None:
 
 def create(op: Op, *args: Any, **attrs: Any) -> Any:
     """Apply an operation that makes an array from numbers: a value of the graph while one is
-    captured.
+    captured, and one for each element of a batch while a function runs on one.
     """
+    array = made(op, *args, **attrs)
+    return array if tracing.batched is None else tracing.batched(array)
+
+
+def made(op: Op, *args: Any, **attrs: Any) -> Any:
+    """The same, one array whatever runs."""
     return op.eval(*args, **attrs) if tracing.apply is None else tracing.apply(op, args, attrs)
 
 
@@ -55,4 +64,6 @@ def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
             level, run = found
     if run is None:
         return op.eval(*args, **attrs)
-    return (tracing.apply or run)(op, args, attrs)
+    if level < BATCHED:  # a batch is taken apart before anything is traced
+        run = tracing.apply or run
+    return run(op, args, attrs)

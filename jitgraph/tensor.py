@@ -429,7 +429,7 @@ def _named(error: Exception, op: Op, args: tuple[Any, ...]) -> Exception:
     return kind(f"{op.name} of {shapes}: {error} ({user_line()})")
 
 
-interpreter.register(Tensor, 1, _apply)
+interpreter.register(Tensor, interpreter.TENSOR, _apply)
 
 
 def _plain(value: Any) -> Any:

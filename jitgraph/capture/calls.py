@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import config
+from ..batching import Batched
 from ..errors import CaptureError, user_line
 from ..functions.base import FUNCTIONS
 from ..graph import Node
@@ -102,6 +103,9 @@ class Calls:
         tracers: list[Tracer] = []
         places: list[Any] = []
         for leaf in leaves:
+            if isinstance(leaf, Batched):
+                name = getattr(function, "__name__", function)
+                raise CaptureError(f"{name} of a batch is no operation ({where})")
             if isinstance(leaf, SymbolicInt):
                 leaf = self.trace.tracer(self.trace.node_of(leaf, where))
             if type(leaf) in TRACERS:

@@ -28,9 +28,11 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import Batched
 from ..errors import CaptureError, DTypeError, user_line
 from ..functions.base import FUNCTIONS
 from ..functions.creation import CREATORS
+from ..methods import ArrayMethods
 from ..ops import elementwise as ew
 from ..ops import scalars
 from ..symbolic_int import SymbolicInt
@@ -104,7 +106,7 @@ class CaptureRuntime:
             if is_library(owner.__name__) and (callable(value) or isinstance(value, ModuleType)):
                 return value
             return self._found(Place(vars(owner), name), value)
-        if type(owner) in (*TRACERS, Tensor, SymbolicInt, np.ndarray):
+        if isinstance(owner, (ArrayMethods, SymbolicInt, np.ndarray)):
             return value
         if isinstance(owner, type) and is_library(owner.__module__):
             return value
@@ -351,7 +353,7 @@ def _is_of_outer_world(function: Any) -> bool:
 
 
 def _is_traced(value: Any) -> bool:
-    return type(value) in TRACERS or type(value) is SymbolicInt
+    return type(value) in TRACERS or type(value) in (SymbolicInt, Batched)
 
 
 def _mentions_traced(value: Any) -> bool:

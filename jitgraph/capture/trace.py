@@ -80,7 +80,7 @@ class Trace:
         self.expected: list[Node] = []  # what the program makes sure of
         self.loose: set[Node] = set()  # numbers that may be NumPy's or Python's
         self.rules: dict[Node, GradientRule] = {}  # of a function's own, by its results
-        self.differentiated = 0  # functions that run to be differentiated, one in another
+        self.transformed = 0  # functions that run to be transformed, one in another
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)
@@ -424,5 +424,5 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tracer:
     return tracer.trace.apply(op, args, attrs)
 
 
-interpreter.register(Tracer, 2, _apply)
-interpreter.register(ScalarTracer, 2, _apply)
+interpreter.register(Tracer, interpreter.TRACER, _apply)
+interpreter.register(ScalarTracer, interpreter.TRACER, _apply)

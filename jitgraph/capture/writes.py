@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..batching import Batched
 from ..errors import BoundsError, CaptureError, user_line
 from ..functions.base import operand
 from ..functions.indexing import gathered, mask_key
@@ -57,6 +58,11 @@ class Writes:
             )
         if any(isinstance(d, int) and d == 0 for d in target._seen[1].spec.shape):
             return
+        if isinstance(value, Batched):
+            raise CaptureError(
+                f"a batch is written to an array that is the same for all of its elements "
+                f"({user_line()}); write to a new array, as of np.zeros"
+            )
         part, region = fitted(target, value, name), None
         nodes = [storage.node]
         for step in target.chain:

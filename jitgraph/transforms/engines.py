@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..batching import Batched
 from ..errors import user_line
 from ..functions.creation import zeros_like
 from ..interpreter import tracing
@@ -34,6 +35,9 @@ class Engine(Protocol):
         """What `forward()` gives, where `backward` pulls its cotangent to the arguments."""
 
     def zeros(self, like: Any) -> Any: ...
+
+    def as_now(self, result: Any) -> Any:
+        """A result as it is, whatever is written to it later."""
 
     def handed_out(self, result: Any) -> Any:
         """A result without what only its own gradient needs."""
@@ -116,6 +120,9 @@ class Tape:
         record_together(name, floats, tuple(inputs.values()), pullback)
         return tree.unflatten(results)
 
+    def as_now(self, result: Any) -> Any:
+        return result
+
     def handed_out(self, result: Any) -> Any:
         if isinstance(result, Tensor) and not self._is_part_of_more([result]):
             return result.detach()
@@ -128,7 +135,8 @@ class Tape:
         if not is_recording():
             return False
         ends = {*self.variables}
-        found = history([v for v in values if isinstance(v, Tensor) and v.requires_grad], ends)
+        tensors = [_innermost(v) for v in values]
+        found = history([t for t in tensors if isinstance(t, Tensor) and t.requires_grad], ends)
         return any(
             _source(t).requires_grad if t in ends
             else t._record is None or t in _running.variables
@@ -143,8 +151,14 @@ def _source(variable: Tensor) -> Tensor:
     return source
 
 
-def _tensor(g: Any) -> Tensor:
-    return g if isinstance(g, Tensor) else Tensor(np.asarray(g))
+def _innermost(value: Any) -> Any:
+    while isinstance(value, Batched):
+        value = value.value
+    return value
+
+
+def _tensor(g: Any) -> Any:
+    return g if isinstance(g, (Tensor, Batched)) else Tensor(np.asarray(g))
 
 
 class Written:
@@ -154,14 +168,21 @@ class Written:
         self.trace = trace
         self.nodes = trace.nodes
         self.start = self.end = len(self.nodes)
+        self.starts: dict[int, Node] = {}  # what variables are before the function writes to them
 
     def variable(self, x: Any) -> Any:
         made = self.trace.apply(CAST, (x,), {"dtype": np.dtype(x.dtype)})
+        self.starts[id(made)] = made.node
         self.start = self.end = len(self.nodes)
         return made
 
     def zeros(self, like: Any) -> Any:
         return zeros_like(like)
+
+    def as_now(self, result: Any) -> Any:
+        if isinstance(result, Batched):
+            return Batched(self.as_now(result.value), result.level)
+        return self.trace.tracer(result.node) if hasattr(result, "node") else result
 
     def handed_out(self, result: Any) -> Any:
         return result
@@ -169,11 +190,11 @@ class Written:
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
         from ..capture import captured_through
 
-        self.trace.differentiated += 1
+        self.trace.transformed += 1
         try:
             return captured_through(self.trace, function)(*args, **kwargs)
         finally:
-            self.trace.differentiated -= 1
+            self.trace.transformed -= 1
             self.end = len(self.nodes)
 
     def with_rule(
@@ -182,11 +203,11 @@ class Written:
         from ..capture.trace import GradientRule
 
         trace = self.trace
-        around, trace.differentiated = trace.differentiated, 0  # not through what it does
+        around, trace.transformed = trace.transformed, 0  # not through what it does
         try:
             leaves, tree = flatten(forward())
         finally:
-            trace.differentiated = around
+            trace.transformed = around
         results = [
             trace.apply(CAST, (leaf,), {"dtype": np.dtype(leaf.dtype)})
             if is_float(leaf) and hasattr(leaf, "dtype") else leaf for leaf in leaves
@@ -215,7 +236,7 @@ class Written:
     ) -> list[Any]:
         from ..autodiff import pulled_back
 
-        made: dict[Node, Any] = {v.node: v for v in variables}
+        made: dict[Node, Any] = {}
 
         def value(node: Node) -> Any:
             if node not in made:
@@ -224,13 +245,18 @@ class Written:
 
         trace = self.trace
         given = [
-            (result.node, trace.tracer(trace.node_of(seed, user_line())))
+            (result.node, self._traced(seed))
             for result, seed in zip(results, seeds, strict=True)
             if hasattr(result, "node")
         ]
         between = self.nodes[self.start : self.end]
-        wanted = [v.node for v in variables]
+        wanted = [self.starts[id(v)] for v in variables]
         return pulled_back(between, given, wanted, value, trace)
+
+    def _traced(self, seed: Any) -> Any:
+        if isinstance(seed, Batched):
+            return seed
+        return self.trace.tracer(self.trace.node_of(seed, user_line()))
 
 
 def _data(value: Any) -> Any:

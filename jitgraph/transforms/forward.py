@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..batching import Spread
 from ..errors import GradientError, user_line
 from ..tree import flatten, map_leaves
-from .engines import Function, engine_here
+from .engines import Function, Pullback, engine_here
 from .leaves import array_of, as_array, is_float, of_arrays, seed_of
 from .reverse import grad, pulled
 
@@ -20,21 +21,32 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     It is the pullback's transpose: a pullback is linear in its cotangent, and pulling the tangents
     back through it gives the value's tangent.
     """
-    value, pullback, _ = pulled(function, tuple(primals), {}, range(len(primals)), False)
-    results, structure = flatten(value)
-    engine = engine_here()
-    zeros = [engine.variable(engine.zeros(array_of(r))) if is_float(r) else r for r in results]
-    back = engine.call(lambda: pullback(structure.unflatten(zeros)), (), {})
-    pairs = _pairs(back, tuple(tangents))
-    variables = [z for z, r in zip(zeros, results, strict=True) if is_float(r)]
-    found = iter(engine.cotangents([c for c, _ in pairs], [t for _, t in pairs], variables))
-    parts: list[Any] = [None] * len(results)
-    for k, result in enumerate(results):
-        if is_float(result):
-            part = next(found)
-            parts[k] = engine.zeros(result) if part is None else part
-    both = value, structure.unflatten(parts)
+    value, push = linearised(function, tuple(primals))
+    both = value, push(tuple(tangents))
     return map_leaves(as_array, both) if of_arrays((primals, tangents)) else both
+
+
+def linearised(function: Function, primals: tuple[Any, ...]) -> tuple[Any, Pullback]:
+    """The value of a function, and what pushes tangents of its arguments forward through it."""
+    value, pullback, _ = pulled(function, primals, {}, range(len(primals)), False)
+    results, structure = flatten(value)
+    engine, batches = engine_here(), Spread()
+    floats = [k for k, r in enumerate(results) if is_float(r)]
+    variables = [engine.variable(engine.zeros(batches.whole(array_of(results[k])))) for k in floats]
+    zeros: list[Any] = list(results)
+    for k, variable in zip(floats, variables, strict=True):
+        zeros[k] = batches.any(variable)
+    back = engine.call(lambda: pullback(structure.unflatten(zeros)), (), {})
+
+    def push(tangents: Any) -> Any:
+        pairs = [(batches.whole(c), batches.whole(t)) for c, t in _pairs(back, tangents)]
+        found = engine.cotangents([c for c, _ in pairs], [t for _, t in pairs], variables)
+        parts: list[Any] = [None] * len(results)
+        for k, variable, part in zip(floats, variables, found, strict=True):
+            parts[k] = batches.any(engine.zeros(variable) if part is None else part)
+        return structure.unflatten(parts)
+
+    return value, push
 
 
 def _pairs(cotangents: Any, tangents: Any) -> list[tuple[Any, Any]]:

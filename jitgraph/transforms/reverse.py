@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from ..batching import Spread
 from ..errors import GradientError, user_line
+from ..symbolic_int import SymbolicInt
 from ..tree import flatten, map_leaves
 from .engines import Function, Pullback, engine_here
 from .leaves import array_of, as_array, is_float, of_arrays, seed_of, with_aux
@@ -34,30 +36,35 @@ def pulled(
     has_aux: bool,
 ) -> tuple[Any, Pullback, Any]:  # fmt: skip
     """The value, what pulls its cotangent back to some of the arguments, and what comes with it."""
-    engine = engine_here()
+    engine, batches = engine_here(), Spread()
     leaves, tree = flatten(tuple(args[k] for k in argnums))
     positions = [k for k, leaf in enumerate(leaves) if is_float(leaf)]
-    variables = [engine.variable(array_of(leaves[k])) for k in positions]
+    variables = [engine.variable(batches.whole(array_of(leaves[k]))) for k in positions]
     given = list(leaves)
     for k, variable in zip(positions, variables, strict=True):
-        given[k] = variable
+        given[k] = batches.any(variable)
     own = dict(zip(argnums, tree.unflatten(given), strict=True))
     result = engine.call(function, [own.get(k, arg) for k, arg in enumerate(args)], kwargs)
     result, aux = with_aux(result) if has_aux else (result, None)
-    results, structure = flatten(result)
+    given_out, structure = flatten(result)
+    results = [engine.as_now(r) for r in given_out]
 
     def pullback(cotangent: Any) -> Any:
         seeds, given_as = flatten(cotangent)
         if given_as != structure:
             raise GradientError(f"a cotangent has another structure than the value ({user_line()})")
-        seeds = [seed_of(s, r) for s, r in zip(seeds, results, strict=True)]
-        found = engine.cotangents(results, seeds, variables)
+        pairs = [
+            (batches.whole(r), batches.whole(seed_of(s, r)))
+            for s, r in zip(seeds, results, strict=True)
+            if is_float(r)
+        ]
+        found = engine.cotangents([r for r, _ in pairs], [s for _, s in pairs], variables)
         parts: list[Any] = [None] * len(leaves)
         for k, variable, part in zip(positions, variables, found, strict=True):
-            parts[k] = engine.zeros(variable) if part is None else part
+            parts[k] = batches.any(engine.zeros(variable) if part is None else part)
         return tree.unflatten(parts)
 
-    value = structure.unflatten([engine.handed_out(r) for r in results])
+    value = structure.unflatten([engine.handed_out(r) for r in given_out])
     return value, pullback, map_leaves(engine.handed_out, aux)
 
 
@@ -80,7 +87,7 @@ def value_and_grad(
                 f"arguments by position ({user_line()})"
             )
         chosen = [k % len(args) for k in positions]
-        _check_floats([args[k] for k in chosen])
+        check_floats([args[k] for k in chosen])
         value, pullback, aux = pulled(function, args, kwargs, chosen, has_aux)
         if getattr(value, "ndim", None) != 0:
             kind = f"shape {value.shape}" if hasattr(value, "shape") else type(value).__name__
@@ -95,10 +102,11 @@ def value_and_grad(
     return Transformed(function, "value_and_gradient", run)
 
 
-def _check_floats(arguments: Sequence[Any]) -> None:
+def check_floats(arguments: Sequence[Any]) -> None:
     for leaf in flatten(tuple(arguments))[0]:
         if not is_float(leaf):
-            kind = getattr(leaf, "dtype", type(leaf).__name__)
+            name = "int" if isinstance(leaf, SymbolicInt) else type(leaf).__name__
+            kind = getattr(leaf, "dtype", name)
             raise GradientError(
                 f"only floating-point arguments have gradients, one is {kind} ({user_line()})"
             )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..batching import Spread
 from ..errors import GradientError, user_line
 from ..interpreter import tracing
 from ..ops.elementwise import AGAIN, STOP
@@ -14,6 +14,7 @@ from ..tree import Tree, flatten, map_leaves
 from .engines import Function, engine_here, run_seen
 from .leaves import is_float, with_aux
 from .reverse import pulled
+from .transformed import wrap
 
 
 def stop_gradient(x: Any) -> Any:
@@ -37,7 +38,7 @@ class CustomVjp:
     __name__: str
 
     def __init__(self, function: Function) -> None:
-        functools.update_wrapper(self, function, updated=())
+        wrap(self, function)
         self._function = function
         self._forward: Function | None = None
         self._backward: Function | None = None
@@ -59,7 +60,8 @@ class CustomVjp:
         if self in _running.forward:
             return run_seen(self._function, args)
         leaves, tree = flatten(args)
-        engine = engine_here()
+        engine, batches = engine_here(), Spread()
+        wholes = [batches.whole(leaf) if is_float(leaf) else leaf for leaf in leaves]
         known: Any = None
 
         def forward() -> Any:
@@ -69,18 +71,22 @@ class CustomVjp:
                 value, known = with_aux(run_seen(make, args))
             finally:
                 _running.forward.pop()
-            return value
+            return _mapped(batches.whole, value)
 
         def backward(cotangent: Any) -> list[Any]:
-            parts = run_seen(pull, (known, cotangent))
+            parts = run_seen(pull, (known, _mapped(batches.any, cotangent)))
             if not isinstance(parts, tuple) or len(parts) != len(args):
                 raise GradientError(
                     f"the rule of {self.__name__} gives a tuple of {len(args)} cotangents, one for "
                     "each argument"
                 )
-            return _parts(parts, tree)
+            return [None if p is None else batches.whole(p) for p in _parts(parts, tree)]
 
-        return engine.with_rule(self.__name__, forward, backward, leaves)
+        return _mapped(batches.any, engine.with_rule(self.__name__, forward, backward, wholes))
+
+
+def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    return map_leaves(lambda leaf: change(leaf) if is_float(leaf) else leaf, value)
 
 
 def _parts(parts: Sequence[Any], tree: Tree) -> list[Any]:

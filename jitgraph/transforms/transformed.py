@@ -15,11 +15,19 @@ from .leaves import as_array, of_arrays
 Function = Callable[..., Any]
 
 
+def wrap(made: Any, function: Function) -> None:
+    """Give an object a function's name, documentation and signature, but not its module: capture
+    asks that whose it is.
+    """
+    assigned = tuple(name for name in functools.WRAPPER_ASSIGNMENTS if name != "__module__")
+    functools.update_wrapper(made, function, assigned, ())
+
+
 class Transformed:
     """A function made of another one."""
 
     def __init__(self, function: Function, name: str, run: Function) -> None:
-        functools.update_wrapper(self, function, updated=())
+        wrap(self, function)
         own = getattr(function, "__name__", type(function).__name__).strip("<>")
         self.__name__ = f"{name}_of_{own}"
         self._run = run
@@ -40,7 +48,7 @@ class _OnArrays:
     """What is captured of a transformed function, and runs by the tape where no graph holds it."""
 
     def __init__(self, function: Transformed, run: Function) -> None:
-        functools.update_wrapper(self, function, updated=())
+        wrap(self, function)
         self._run = run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

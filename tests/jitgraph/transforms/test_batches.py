@@ -1,0 +1,152 @@
+"""`vmap`: what a function does for one, for a batch; and the derivatives that are batches."""
+
+import numpy as np
+import pytest
+
+import jitgraph
+from jitgraph import CaptureError, ShapeError, Tensor, grad, hessian, jacobian, vmap
+
+RNG = np.random.default_rng(0)
+ROWS = RNG.standard_normal((4, 3))
+MATRIX = RNG.standard_normal((3, 3))
+POSITIONS = np.array([2, 0])
+
+
+def written(a):
+    y = np.zeros(3)
+    y[1:] = a[:-1] * 2
+    y[0] = a.sum()
+    return y * a
+
+
+FUNCTIONS = {
+    "elementwise": lambda a: np.sin(a) * a.sum() + a[0] - MATRIX,
+    "reductions": lambda a: np.stack([a.max(), a.min(), a.prod(), a.std()]),
+    "argmax": lambda a: a[a.argmax()] + a.argmin(),
+    "scan": lambda a: np.cumsum(a[::-1]) * np.cumsum(np.outer(a, a), axis=1),
+    "views": lambda a: np.broadcast_to(a[None, :, None].T, (2, 3, 5)).reshape(6, 5).T,
+    "roll": lambda a: np.roll(a, 1) - np.flip(a),
+    "concatenate": lambda a: np.concatenate([a, MATRIX[0], a * 2]),
+    "matrix by vector": lambda a: MATRIX @ a + a @ MATRIX,
+    "inner product": lambda a: a @ a,
+    "matrices": lambda a: np.outer(a, a) @ MATRIX @ np.stack([a, a, a, a], axis=1),
+    "gather": lambda a: a[POSITIONS] + MATRIX[:2, POSITIONS] @ a[POSITIONS],
+    "where": lambda a: np.where(a > 0, a, MATRIX),
+    "softmax": lambda a: jitgraph.softmax(a) + jitgraph.logsumexp(a),
+    "einsum": lambda a: np.einsum("i,ij,j->", a, MATRIX, a),
+    "a constant": lambda a: MATRIX * 1.0,
+    "containers": lambda a: {"twice": a * 2, "parts": (a[0], a[1:])},
+}
+
+
+def leaves(value):
+    if isinstance(value, dict):
+        return [leaf for v in value.values() for leaf in leaves(v)]
+    return [leaf for v in value for leaf in leaves(v)] if isinstance(value, tuple) else [value]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("kind", [np.asarray, Tensor], ids=["arrays", "tensors"])
+def test_a_batch_is_its_elements(name, kind) -> None:
+    function = FUNCTIONS[name]
+    each = [leaves(function(row)) for row in ROWS]
+    found = leaves(vmap(function)(kind(ROWS)))
+    for got, *wanted in zip(found, *each, strict=True):
+        got = got.data if isinstance(got, Tensor) else got
+        np.testing.assert_allclose(got, np.stack(wanted), rtol=1e-12, atol=1e-12)
+
+
+def test_new_arrays_may_be_written_in_compiled_functions() -> None:
+    expected = np.stack([written(row) for row in ROWS])
+    np.testing.assert_allclose(vmap(written)(ROWS), expected, rtol=1e-14)
+
+
+def test_axes_of_arguments_and_results() -> None:
+    def function(a, matrix, pair):
+        return matrix @ a + pair["scale"]
+
+    pair = {"scale": np.arange(4.0)}
+    expected = np.stack([MATRIX @ r + k for k, r in enumerate(ROWS)])
+    axes = (1, None, 0)
+    np.testing.assert_allclose(vmap(function, axes)(ROWS.T, MATRIX, pair), expected, rtol=1e-14)
+    found = vmap(function, axes, out_axes=1)(ROWS.T, MATRIX, pair)
+    np.testing.assert_allclose(found, expected.T, rtol=1e-14)
+
+
+def test_batches_of_batches() -> None:
+    x, y = np.arange(3.0), np.arange(5.0)
+    outer = vmap(vmap(lambda a, b: a * b + a, (0, None)), (None, 0))
+    np.testing.assert_array_equal(outer(x, y), np.add.outer(y, np.ones(3)) * x)
+
+
+def weighted(w, a):
+    return np.tanh(w @ a).sum()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, Tensor], ids=["arrays", "tensors"])
+def test_gradients_of_each_element(kind) -> None:
+    found = vmap(grad(weighted), (None, 0))(kind(MATRIX), kind(ROWS))
+    expected = np.stack([grad(weighted)(MATRIX, row) for row in ROWS])
+    np.testing.assert_allclose(getattr(found, "data", found), expected, rtol=1e-12)
+
+
+def test_a_new_batch_size_compiles_nothing() -> None:
+    gradients = jitgraph.compile(vmap(grad(weighted), (None, 0)), strict=True)
+    for n in (4, 7, 12):
+        assert gradients(MATRIX, RNG.standard_normal((n, 3))).shape == (n, 3, 3)
+    assert gradients.cache_info().captures == 1
+
+
+def curved(a):
+    return np.stack([a[0] * a[1], a[1] ** 2, np.sin(a[2]) * a[0], a.sum()])
+
+
+CURVED = ROWS[1]
+JACOBIAN = np.array([
+    [CURVED[1], CURVED[0], 0],
+    [0, 2 * CURVED[1], 0],
+    [np.sin(CURVED[2]), 0, np.cos(CURVED[2]) * CURVED[0]],
+    [1, 1, 1],
+])  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+@pytest.mark.parametrize("kind", [np.asarray, Tensor], ids=["arrays", "tensors"])
+def test_jacobians(mode, kind) -> None:
+    found = jacobian(curved, mode=mode)(kind(CURVED))
+    np.testing.assert_allclose(getattr(found, "data", found), JACOBIAN, rtol=1e-13, atol=1e-14)
+    by_matrix = jacobian(lambda w, a: w @ a, mode=mode)(MATRIX, CURVED)
+    assert by_matrix.shape == (3, 3, 3)
+    np.testing.assert_allclose(by_matrix[1, 1], CURVED, rtol=1e-14)
+    of_pair = jacobian(lambda p: p["a"] * p["b"][0], mode=mode)({"a": CURVED, "b": (CURVED,)})
+    np.testing.assert_allclose(of_pair["b"][0], np.diag(CURVED), rtol=1e-14)
+
+
+def test_hessians() -> None:
+    def function(a):
+        return (a**3).sum() * a[0]
+
+    found = hessian(function)(CURVED)
+    step = 1e-5 * np.eye(3)
+    expected = [(grad(function)(CURVED + e) - grad(function)(CURVED - e)) / 2e-5 for e in step]
+    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
+    of_all = vmap(hessian(lambda a: (a**3).sum()))(ROWS)
+    np.testing.assert_allclose(of_all, np.stack([np.diag(6 * r) for r in ROWS]), rtol=1e-14)
+
+
+ERRORS = {
+    "sizes": (lambda: vmap(np.add)(ROWS, MATRIX), ShapeError, r"sizes \(4, 3\)"),
+    "axes": (lambda: vmap(np.add, (0,))(ROWS, ROWS), ShapeError, "1 arguments, the call has 2"),
+    "no batch": (lambda: vmap(np.sin, None)(ROWS), ShapeError, "no argument has an axis"),
+    "a branch": (
+        lambda: vmap(lambda a: a if a.sum() > 0 else -a)(ROWS), CaptureError, "use np.where"
+    ),
+    "a mode": (lambda: jacobian(np.sin, mode="both"), ValueError, "mode 'both'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors_say_what_to_do(name) -> None:
+    call, kind, match = ERRORS[name]
+    with pytest.raises(kind, match=match):
+        call()
