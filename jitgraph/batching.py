@@ -232,6 +232,16 @@ def running(size: Dim) -> Iterator[int]:
         interpreter.tracing.batched = around
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """While values of all elements are computed with: new arrays are what they are."""
+    around, interpreter.tracing.batched = interpreter.tracing.batched, None
+    try:
+        yield
+    finally:
+        interpreter.tracing.batched = around
+
+
 def _of_own(array: Any) -> Any:
     """An array for each element of the batches that run, which may be written to."""
     batches = Spread()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..batching import Batched
+from ..batching import Batched, apart
 from ..errors import user_line
 from ..functions.creation import zeros_like
 from ..interpreter import tracing
@@ -95,7 +95,8 @@ class Tape:
         create_graph = self._is_part_of_more(pending.values()) or self._is_part_of_more(pending)
         if not create_graph:
             pending = {t: g.data if isinstance(g, Tensor) else g for t, g in pending.items()}
-        found = walk_back(pending, create_graph, ends)
+        with apart():
+            found = walk_back(pending, create_graph, ends)
         return [None if v not in found else _tensor(found[v]) for v in variables]
 
     def with_rule(
@@ -177,7 +178,8 @@ class Written:
         return made
 
     def zeros(self, like: Any) -> Any:
-        return zeros_like(like)
+        with apart():
+            return zeros_like(like)
 
     def as_now(self, result: Any) -> Any:
         if isinstance(result, Batched):
@@ -251,7 +253,8 @@ class Written:
         ]
         between = self.nodes[self.start : self.end]
         wanted = [self.starts[id(v)] for v in variables]
-        return pulled_back(between, given, wanted, value, trace)
+        with apart():
+            return pulled_back(between, given, wanted, value, trace)
 
     def _traced(self, seed: Any) -> Any:
         if isinstance(seed, Batched):

@@ -61,6 +61,12 @@ def test_new_arrays_may_be_written_in_compiled_functions() -> None:
     np.testing.assert_allclose(vmap(written)(ROWS), expected, rtol=1e-14)
 
 
+def test_gradients_of_functions_that_write() -> None:
+    found = vmap(grad(lambda a: (written(a) ** 2).sum()))(ROWS)
+    expected = [grad(lambda a: (written(a) ** 2).sum())(row) for row in ROWS]
+    np.testing.assert_allclose(found, np.stack(expected), rtol=1e-13)
+
+
 def test_axes_of_arguments_and_results() -> None:
     def function(a, matrix, pair):
         return matrix @ a + pair["scale"]
