@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .capture import Trace, Tracer
+from .control_gradients import ControlGradient
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, reachable, sizes_assumed
 from .interpreter import tracing
 from .ops import Kind
+from .ops.control import COND, CONTROL_RESULT, LOOP
 from .ops.elementwise import CAST
 from .ops.host import HOST, HOST_RESULT
 from .rewrite import simplify
@@ -92,6 +94,7 @@ def pulled_back(
     """
     active = _active(nodes, set(wanted), trace)
     known = Selections()
+    controlled: dict[Node, dict[int, Tracer]] = {}  # cotangents of loops' and branches' results
     pending: dict[Node, Tracer] = {}
 
     def add(node: Node, g: Tracer | None) -> None:
@@ -110,8 +113,19 @@ def pulled_back(
                     for source, part in zip(rule.inputs, rule.cotangents(given), strict=True):
                         add(source, part)
             continue
+        if node in controlled:
+            trace.where = node.where
+            needs = [i in active for i in node.inputs]
+            reached = _reached(node, needs, trace)
+            found = ControlGradient(trace, node, controlled.pop(node), needs, reached, pulled_back)
+            for source, part in zip(node.inputs, found.cotangents(), strict=True):
+                add(source, part)
+            continue
         g = pending.pop(node, None)
         if g is None:
+            continue
+        if node.op is CONTROL_RESULT:
+            controlled.setdefault(node.inputs[0], {})[node.attrs["position"]] = g
             continue
         trace.where = node.where  # the user's line, for the gradient too
         needs = [i in active for i in node.inputs]
@@ -139,16 +153,48 @@ def _name(node: Node, trace: Trace) -> str:
 def _active(nodes: Sequence[Node], wanted: set[Node], trace: Trace) -> set[Node]:
     """Floating-point values that depend on a wanted one by more than jumps."""
     active = set(wanted)
+    reached: dict[Node, list[bool]] = {}  # results of loops and branches
     for node in nodes:
         rule = trace.rules.get(node)
         if rule is not None:
             if any(i in active for i in rule.inputs):
                 active.update(rule.outputs)
+        elif node.op in (LOOP, COND):
+            needs = [i in active for i in node.inputs]
+            if any(needs):
+                active.add(node)
+                reached[node] = _reached(node, needs, trace)
+        elif node.op is CONTROL_RESULT:
+            if node.inputs[0] in active and reached[node.inputs[0]][node.attrs["position"]]:
+                active.add(node)
         elif any(i in active for i in node.inputs) and (
             node.op is HOST or passes_gradients(node.op, node.spec.dtype.kind)
         ):
             active.add(node)
     return active
+
+
+def _reached(node: Node, needs: Sequence[bool], trace: Trace) -> list[bool]:
+    """Which results of a loop or a branch depend on its active inputs."""
+
+    def ends(graph: Graph, flags: Sequence[bool]) -> list[bool]:
+        start = {i for i, f in zip(graph.inputs, flags, strict=True) if f}
+        active = _active(graph.nodes, start, trace)
+        results = (*(value for _, value in graph.writes), *graph.outputs)
+        return [r in active and r.spec.dtype.kind == "f" for r in results]
+
+    if node.op is COND:
+        sides = [ends(node.attrs[key], needs[1:]) for key in ("taken", "otherwise")]
+        return list(map(any, zip(*sides, strict=True)))
+    body: Graph = node.attrs["body"]
+    carried = len(body.writes) + len(body.outputs) - int(node.attrs["last"])
+    flags = list(needs)
+    while True:
+        found = ends(body, flags)
+        after = [a or b for a, b in zip(flags[:carried], found, strict=False)]
+        if after == flags[:carried]:
+            return [*after, *found[carried:]]
+        flags[:carried] = after
 
 
 def _split(

@@ -399,6 +399,9 @@ class _Builder:
 
     def _copy(self, node: Node) -> str:
         """A contiguous array of a value, which may be changed."""
+        if node.op is UNINITIALISED:
+            self._make(node)
+            return self.names.pop(node)
         expression = f'array({self._value(node)}, {node.spec.dtype.name}, order="C")'
         name = self._fresh()
         self._emit(f"{name} = {expression}")

@@ -18,6 +18,7 @@ from ..symbolic import LoopIndexError, ShapeEnv, Size
 from .host import HostCall
 from .loops import ControlPolicy
 from .refusal import EndedError, RefusedError
+from .superseding import with_superseded
 from .surroundings import Fixture, Lifted
 from .trace import Trace
 from .tracer import Tracer
@@ -87,9 +88,13 @@ def capture(
         for dim in short_axes(list(everywhere(trace.nodes)), env):
             env.value(dim)
         try:
+            trace.nodes, became = with_superseded(trace.nodes, trace.superseded)
+            outputs = [became.get(o, o) for o in outputs]
+            writes = [(i, became.get(value, value)) for i, value in writes]
             nodes, replace = _canonical(trace, env)
             ends = [replace[n] for n in (*outputs, *(value for _, value in writes))]
             effects = [*trace.expected, *([trace.last_call] if trace.last_call else [])]
+            effects = [became.get(e, e) for e in effects]
         except KeyError:  # by an object that the capture does not look into
             trace.policy.allowed = False
             raise RefusedError("", "a value of a step is kept outside of its loop") from None

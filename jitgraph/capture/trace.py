@@ -80,7 +80,8 @@ class Trace:
         self.expected: list[Node] = []  # what the program makes sure of
         self.loose: set[Node] = set()  # numbers that may be NumPy's or Python's
         self.rules: dict[Node, GradientRule] = {}  # of a function's own, by its results
-        self.transformed = 0  # functions that run to be transformed, one in another
+        self.superseded: dict[tuple[Node, int], Node] = {}  # results of loops, by others
+        self.on_batches = 0  # functions that run on batches, one in another
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)

@@ -56,11 +56,11 @@ def run_whole(function: Function, args: Sequence[Any]) -> Any:
     trace = tracing.trace
     if trace is None:
         return function(*args)
-    trace.transformed += 1
+    trace.on_batches += 1
     try:
         return run_seen(function, args)
     finally:
-        trace.transformed -= 1
+        trace.on_batches -= 1
 
 
 def _size(batches: Sequence[Any]) -> Dim:

@@ -192,12 +192,9 @@ class Written:
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
         from ..capture import captured_through
 
-        self.trace.transformed += 1
-        try:
-            return captured_through(self.trace, function)(*args, **kwargs)
-        finally:
-            self.trace.transformed -= 1
-            self.end = len(self.nodes)
+        result = captured_through(self.trace, function)(*args, **kwargs)
+        self.end = len(self.nodes)
+        return result
 
     def with_rule(
         self, name: str, forward: Function, backward: Pullback, arguments: Sequence[Any]
@@ -205,11 +202,7 @@ class Written:
         from ..capture.trace import GradientRule
 
         trace = self.trace
-        around, trace.transformed = trace.transformed, 0  # not through what it does
-        try:
-            leaves, tree = flatten(forward())
-        finally:
-            trace.transformed = around
+        leaves, tree = flatten(forward())
         results = [
             trace.apply(CAST, (leaf,), {"dtype": np.dtype(leaf.dtype)})
             if is_float(leaf) and hasattr(leaf, "dtype") else leaf for leaf in leaves

@@ -1,0 +1,161 @@
+"""Derivatives of loops and branches of a program: loops and branches themselves."""
+
+import numpy as np
+import pytest
+
+import jitgraph
+from jitgraph import grad, jvp, value_and_grad
+from jitgraph.graph import everywhere
+from jitgraph.ops.control import COND, LOOP
+
+X = np.linspace(0.1, 1.0, 5)
+
+
+def decaying(x):
+    rate = x * 0.5
+    for _ in range(20):
+        x = x + 0.1 * np.sin(x * rate)
+    return (x**2).sum()
+
+
+def in_place(x):
+    u = np.zeros(5)
+    u[:] = x
+    for _ in range(12):
+        u[1:-1] = u[1:-1] + 0.2 * (u[2:] - 2 * u[1:-1] + u[:-2]) * x[2]
+    return (u * np.arange(5)).sum()
+
+
+def nested(x):
+    for k in range(10):
+        for _ in range(11):
+            x = x + 0.01 * np.cos(x) * x[::-1]
+        y = x * k
+    return (y * x).sum()
+
+
+def with_a_clock(x):
+    time = 0.0
+    for _ in range(15):
+        x = x * (1 - 0.1 * time) + time
+        time = time + 0.1
+    return x.sum()
+
+
+def rows(x):
+    out = np.zeros((90, 5))
+    out[0] = x
+    for i in range(1, 90):
+        out[i] = out[i - 1] * 0.9 + np.sin(x * i)
+    return (out**2).sum()
+
+
+def many_steps(x):
+    time = 0.0
+    for k in range(131):
+        y = x * 0.9 + k * 0.01
+        x = x * (1 - 0.001 * time) + y * 0.1
+        time = time + 0.1
+    return (x * y).sum()
+
+
+def heat(x):
+    u = np.zeros(50)
+    u[20:30] = x[0]
+    u[5] = x[1]
+    for _ in range(1000):
+        u[1:-1] = u[1:-1] + 0.2 * x[2] * (u[2:] - 2 * u[1:-1] + u[:-2])
+    return (u**2).sum()
+
+
+def branching(x):
+    y = np.exp(x * x[0]) if x.sum() > 1 else x**3
+    if x[0] > 0.05:
+        y = y * x
+        y[1] = 2 * x[2]
+    return (y * x).sum()
+
+
+def with_a_branch_in_a_loop(x):
+    for k in range(14):
+        if k % 3 == 0:
+            x = x * x[::-1] + 0.5
+        else:
+            x = np.tanh(x) + 0.1
+    return x.sum()
+
+
+LOOPS = (decaying, in_place, nested, with_a_clock, rows, many_steps, heat, with_a_branch_in_a_loop)
+FUNCTIONS = (*LOOPS, branching)
+
+
+def differences(function, x) -> np.ndarray:
+    step = 1e-6 * np.eye(len(x))
+    return np.array([(function(x + e) - function(x - e)) / 2e-6 for e in step])
+
+
+def nodes_of(compiled, op, *args) -> int:
+    return sum(n.op is op for n in everywhere(compiled.graph(*args).nodes))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_gradients(function) -> None:
+    compiled = jitgraph.compile(grad(function), strict=True)
+    for x in (X, X * 0.3, X):
+        np.testing.assert_allclose(compiled(x), differences(function, x), rtol=1e-6, atol=1e-8)
+    assert nodes_of(compiled, LOOP if function in LOOPS else COND, X) >= 2
+    assert compiled.cache_info().captures == 1
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=lambda f: f.__name__)
+def test_tangents(function) -> None:
+    compiled = jitgraph.compile(lambda x, t: jvp(function, (x,), (t,)), strict=True)
+    value, tangent = compiled(X, np.arange(5.0))
+    assert value == pytest.approx(function(X), rel=1e-12)
+    expected = (differences(function, X) * np.arange(5.0)).sum()
+    assert tangent == pytest.approx(expected, rel=1e-6, abs=1e-7)
+
+
+@pytest.mark.parametrize("function", [decaying, in_place, branching], ids=lambda f: f.__name__)
+def test_second_derivatives(function) -> None:
+    def slope(x):
+        return (grad(function)(x) * np.arange(5.0)).sum()
+
+    compiled = jitgraph.compile(grad(slope), strict=True)
+    np.testing.assert_allclose(compiled(X), differences(slope, X), rtol=1e-5, atol=1e-7)
+
+
+def test_the_loop_that_keeps_its_steps_takes_the_others_place() -> None:
+    compiled = jitgraph.compile(value_and_grad(decaying), strict=True)
+    value, _ = compiled(X)
+    assert value == pytest.approx(decaying(X), rel=1e-12)
+    assert nodes_of(compiled, LOOP, X) == 2
+
+
+def test_a_thousand_steps_keep_some_sixty_states() -> None:
+    text = jitgraph.compile(grad(heat), strict=True).explain(X)
+    assert text.details["peak_bytes"] < 80 * 50 * 8
+
+
+def test_any_moderate_number_of_steps_is_one_program() -> None:
+    def steps(x, n):
+        for _ in range(n):
+            x = x + 0.1 * np.sin(x)
+        return x.sum()
+
+    compiled = jitgraph.compile(grad(steps), strict=True)
+    for n in (12, 30, 19):
+        expected = differences(lambda x, n=n: steps(x, n), X)
+        np.testing.assert_allclose(compiled(X, n), expected, rtol=1e-7)
+    assert compiled.cache_info().captures == 1
+
+
+def test_loops_of_unknown_length_are_differentiated_on_the_tape() -> None:
+    def until(x):
+        while x.sum() < 30.0:
+            x = x * 1.5
+        return (x**2).sum()
+
+    np.testing.assert_allclose(grad(until)(X), differences(until, X), rtol=1e-7)
+    with pytest.raises(jitgraph.GradientError, match="known when it has run"):
+        jitgraph.compile(grad(until), strict=True)(X)
