@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from .capture import Trace, Tracer
+from .capture import Trace, Tracer, with_superseded
 from .control_gradients import ControlGradient
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, reachable, sizes_assumed
@@ -76,8 +76,12 @@ def _backward(
     wanted: Sequence[Node],
     trace: Trace,
 ) -> list[Tracer | None]:
-    given = [(o, s) for o, s in zip(graph.outputs, seeds, strict=True) if s is not None]
-    return pulled_back(graph.nodes, given, wanted, value.__getitem__, trace)
+    made = {tracer.node: tracer for tracer in value.values()}
+    given = [
+        (value[o].node, s) for o, s in zip(graph.outputs, seeds, strict=True) if s is not None
+    ]
+    wanted = [value[n].node for n in wanted]
+    return pulled_back(list(trace.nodes), given, wanted, made.__getitem__, trace)
 
 
 def pulled_back(
@@ -208,12 +212,17 @@ def _split(
     results = tuple(g.node for g in gradients if g is not None)
     if not results:
         raise GradientError(f"{graph.name}: no output depends on a tensor that requires grad")
-    everything = (*[value[o].node for o in graph.outputs], *results)
-    writes = tuple((value[i].node, value[final].node) for i, final in graph.writes)
+    nodes, became = with_superseded(trace.nodes, trace.superseded)
+
+    def now(node: Node) -> Node:
+        return became.get(node, node)
+
+    everything = tuple(map(now, (*[value[o].node for o in graph.outputs], *results)))
+    writes = tuple((value[i].node, now(value[final].node)) for i, final in graph.writes)
     joint = simplify(
         Graph(
-            graph.name, tuple(trace.inputs), tuple(trace.nodes), everything, graph.guards, writes,
-            tuple(value[e].node for e in graph.effects),
+            graph.name, tuple(trace.inputs), tuple(nodes), everything, graph.guards, writes,
+            tuple(now(value[e].node) for e in graph.effects),
         )
     )  # fmt: skip
     outputs, results = joint.outputs[: len(graph.outputs)], joint.outputs[len(graph.outputs) :]

@@ -23,7 +23,8 @@ from .capture import (
     capture,
     captured_through,
 )
-from .errors import CaptureError, JitgraphError, located
+from .errors import CaptureError, GradientError, JitgraphError, located
+from .ops import Kind
 from .ops.control import COND, EXPECT, LOOP
 from .options import Options
 from .program import Fixed, Specialisation
@@ -62,7 +63,7 @@ def specialise(
     compute a number at a time, instead of raising `OfNumbersError`.  Raises `CaptureError` for what
     no graph holds, and NumPy's errors for wrong shapes and dtypes.
     """
-    allowed = not arguments.any_tensor and options.target == "cpu"
+    allowed = options.target == "cpu"
     policy = ControlPolicy(allowed=allowed, of_numbers=of_numbers)
     while True:
         try:
@@ -121,9 +122,6 @@ def _specialised(
     wanted = tuple(
         k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
     )
-    if wanted and any(n.op in (COND, LOOP) for n in captured.graph.nodes):
-        policy.allowed = False  # gradients go through no loop or branch of a program
-        raise RefusedError("", "gradients are recorded")
     if donated and any(n.op is EXPECT for n in captured.graph.effects):
         raise CaptureError("it asserts something of an array's value, and uses up an argument")
     layouts = {
@@ -132,11 +130,18 @@ def _specialised(
             captured.graph.inputs, [*arguments.arrays, *lifted_arrays(captured)], strict=True
         )
     }
-    return Specialisation(
+    made = Specialisation(
         captured, layouts, options, trees[0], tuple(results),
         wanted if _is_differentiable(captured, wanted) else (), lifted_entries(captured), origins,
         () if arguments.any_tensor else _donated(inputs, donated),
     )  # fmt: skip
+    if made.wanted and any(n.op in (COND, LOOP) for n in captured.graph.nodes):
+        try:
+            made.differentiated  # noqa: B018
+        except GradientError as error:  # loops of unknown length
+            policy.allowed = False
+            raise RefusedError("", str(error)) from None
+    return made
 
 
 def _donated(inputs: Sequence[Argument], parameters: Collection[str]) -> tuple[int, ...]:
@@ -203,6 +208,7 @@ def _is_differentiable(captured: Captured, wanted: Sequence[int]) -> bool:
     """Whether any floating-point output depends on a wanted input."""
     active = {captured.graph.inputs[k] for k in wanted}
     for node in captured.graph.nodes:
-        if node.op.differentiable and any(i in active for i in node.inputs):
+        passes = node.op.differentiable or node.kind is Kind.CONTROL
+        if passes and any(i in active for i in node.inputs):
             active.add(node)
     return any(o in active and o.spec.dtype.kind == "f" for o in captured.graph.outputs)

@@ -5,6 +5,7 @@ from .host import HostCall
 from .loops import ControlPolicy
 from .refusal import OfNumbersError, RefusedError
 from .runtime import captured_through
+from .superseding import with_superseded
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
 
@@ -20,4 +21,5 @@ __all__ = [
     "Tracer",
     "capture",
     "captured_through",
+    "with_superseded",
 ]  # fmt: skip

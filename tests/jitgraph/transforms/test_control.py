@@ -159,3 +159,26 @@ def test_loops_of_unknown_length_are_differentiated_on_the_tape() -> None:
     np.testing.assert_allclose(grad(until)(X), differences(until, X), rtol=1e-7)
     with pytest.raises(jitgraph.GradientError, match="known when it has run"):
         jitgraph.compile(grad(until), strict=True)(X)
+
+
+@pytest.mark.parametrize("function", [decaying, nested, many_steps], ids=lambda f: f.__name__)
+def test_on_tensors_a_compiled_loop_goes_back_as_a_loop(function) -> None:
+    compiled = jitgraph.compile(function, strict=True)
+    for x in (X, X * 0.3):
+        leaf = jitgraph.Tensor(x, requires_grad=True)
+        compiled(leaf).backward()
+        np.testing.assert_allclose(leaf.grad.data, differences(function, x), rtol=1e-6)
+    assert nodes_of(compiled, LOOP, leaf) >= 1
+
+
+def test_on_tensors_a_compiled_branch_goes_back_as_a_branch() -> None:
+    def function(x):
+        y = np.exp(x * x[0]) if x.sum() > 1 else x**3
+        return (y * x).sum()
+
+    compiled = jitgraph.compile(function, strict=True)
+    for x in (X, X * 0.3):
+        leaf = jitgraph.Tensor(x, requires_grad=True)
+        compiled(leaf).backward()
+        np.testing.assert_allclose(leaf.grad.data, differences(function, x), rtol=1e-6)
+    assert nodes_of(compiled, COND, leaf) == 1
