@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from .capture import Trace, Tracer
-from .errors import GradientError
+from .errors import GradientError, GraphError
 from .graph import INPUT, SIZE, Graph, Node
 from .ops import elementwise as ew
 from .ops import scalars, views
@@ -163,10 +163,20 @@ class ControlGradient:
                 "gradient would have to know it before; it goes through Tensors, and through loops "
                 "over range without break"
             )
-        count, env = node.attrs["count"], self.trace.env
-        if env.at_least(KEPT, count):
+        count = self._number_of_steps()
+        if count is None or count <= KEPT:
             return self._backward(self._kept_states())
-        return self._in_segments(env.value(count))
+        return self._in_segments(count)
+
+    def _number_of_steps(self) -> int | None:
+        """If they are many: the graph is then specialised on it, where it is being captured."""
+        count, env = self.node.attrs["count"], self.trace.env
+        if isinstance(count, int) or env.at_least(KEPT, count):
+            return count if isinstance(count, int) else None
+        try:
+            return env.value(count)
+        except GraphError:
+            return None
 
     def _in_segments(self, count: int) -> list[Tracer | None]:
         """As loops in a loop: it keeps what a segment starts from, and computes its steps again."""
