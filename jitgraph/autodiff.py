@@ -77,9 +77,7 @@ def _backward(
     trace: Trace,
 ) -> list[Tracer | None]:
     made = {tracer.node: tracer for tracer in value.values()}
-    given = [
-        (value[o].node, s) for o, s in zip(graph.outputs, seeds, strict=True) if s is not None
-    ]
+    given = [(value[o].node, s) for o, s in zip(graph.outputs, seeds, strict=True) if s is not None]
     wanted = [value[n].node for n in wanted]
     return pulled_back(list(trace.nodes), given, wanted, made.__getitem__, trace)
 

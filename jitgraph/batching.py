@@ -21,6 +21,7 @@ from .ops import Kind, Op, views
 from .ops import elementwise as ew
 from .ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
 from .ops.library import CONCATENATE, MATMUL
+from .ops.linalg import ARGSORT, SORT, STACKED
 from .ops.views import BROADCAST_TO, EXPAND_DIMS, SQUEEZE, TRANSPOSE
 from .spec import as_shape
 from .symbolic import Dim
@@ -192,6 +193,14 @@ def _indexed(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -
     return op(batch.whole(args[0]), value, *index, axes=there, front=True)
 
 
+def _stacked(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    return op(*map(batch.whole, args), **attrs)
+
+
+def _sorted(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    return op(args[0].value, axis=attrs["axis"] + 1)
+
+
 def _roll(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
     return op(args[0].value, axis=attrs["axis"] + 1, offset=attrs["offset"])
 
@@ -203,7 +212,8 @@ _RULES: dict[Op, Rule] = {
     BROADCAST_TO: _broadcast, views.FULL: _full, TRANSPOSE: _moved_axes, EXPAND_DIMS: _moved_axes,
     SQUEEZE: _moved_axes, views.RESHAPE: _reshape, views.SLICE: _slice, views.UPDATE: _slice,
     views.ROLL: _roll, MATMUL: _matmul, CONCATENATE: _concatenate, INDEX: _indexed,
-    INDEX_PUT: _indexed, INDEX_ADD: _indexed,
+    INDEX_PUT: _indexed, INDEX_ADD: _indexed, SORT: _sorted, ARGSORT: _sorted,
+    **dict.fromkeys(STACKED, _stacked),
 }  # fmt: skip
 
 interpreter.register(Batched, interpreter.BATCHED, _apply)

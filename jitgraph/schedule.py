@@ -19,7 +19,7 @@ from .access import WRITES, memory_of, reads, result_place, writes_to_arguments
 from .affine import Affine, Index, fixed
 from .evaluation import takes_angle
 from .fuse import Group, Partition, Refusal, Step, drop_unused, external_inputs
-from .graph import Node, SizeSources
+from .graph import SIZE, Node, SizeSources
 from .ops import Kind, views
 from .ops.host import HOST_RESULT
 from .ops.library import MATMUL
@@ -113,7 +113,8 @@ class _Scheduler:
         """What must be in memory before a step; views are taken when they are used."""
         members = [step] if isinstance(step, Node) else list(step.inside)
         sources = list(step.inputs) if isinstance(step, Node) else external_inputs(step)
-        brought = [source for member in members for source in self.sizes.of(member)]
+        sizes = [i for member in members for i in member.inputs if i.op is SIZE]
+        brought = [source for node in (*members, *sizes) for source in self.sizes.of(node)]
         return [*map(memory_of, sources), *brought]
 
     def _ordered(self) -> list[Step]:

@@ -1,17 +1,21 @@
-"""Norms; the rest of `numpy.linalg` is LAPACK's."""
+"""`numpy.linalg`: norms, and what LAPACK does with matrices of floats."""
 
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..errors import CaptureError
 from ..ops import elementwise as ew
+from ..ops import linalg as la
+from ..spec import as_shape, dims, normalize_axis
 from . import reductions
-from .base import array, implements
+from .base import array, implements, refuse
 from .elementwise import astype
+from .views import expand_dims, squeeze
 
 
 @implements(np.linalg.norm)
@@ -40,3 +44,122 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
         return reductions.sum(ew.ABSOLUTE(x), **options)
     extreme = reductions.max if ord > 0 else reductions.min
     return extreme(ew.ABSOLUTE(x), **options)
+
+
+def _matrices(*arrays: Any) -> list[Any]:
+    """Arrays of one dtype as LAPACK takes it: float32 or float64."""
+    found = [array(a) for a in arrays]
+    dtype = np.result_type(*[a.dtype for a in found])
+    if dtype.kind in "iub":
+        dtype = np.dtype(np.float64)
+    return [a if np.dtype(a.dtype) == dtype else astype(a, dtype) for a in found]
+
+
+@cache
+def _result(name: str) -> type:
+    """The named tuple that NumPy gives."""
+    return type(getattr(np.linalg, name)(np.eye(1)))
+
+
+@implements(np.linalg.inv)
+def inv(a: Any) -> Any:
+    """Inverses of matrices."""
+    return la.INV(*_matrices(a))
+
+
+@implements(np.linalg.solve)
+def solve(a: Any, b: Any) -> Any:
+    """x in a @ x = b, for b a vector, or matrices."""
+    a, b = _matrices(a, b)
+    if b.ndim == 1:
+        return squeeze(la.SOLVE(a, expand_dims(b, 1)), -1)
+    return la.SOLVE(a, b)
+
+
+@implements(np.linalg.det)
+def det(a: Any) -> Any:
+    """Determinants of matrices."""
+    return la.DET(*_matrices(a))
+
+
+@implements(np.linalg.slogdet)
+def slogdet(a: Any) -> Any:
+    """Signs of determinants, and logarithms of their magnitudes."""
+    packed = la.SLOGDET(*_matrices(a))
+    return _result("slogdet")(packed[..., 0], packed[..., 1])
+
+
+@implements(np.linalg.cholesky)
+def cholesky(a: Any, /, *, upper: bool = False) -> Any:
+    """The lower triangular matrix whose product with its transpose is the matrix."""
+    refuse("cholesky", upper=upper or None)
+    return la.CHOLESKY(*_matrices(a))
+
+
+@implements(np.linalg.pinv)
+def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._NoValue) -> Any:
+    """Pseudo-inverses of matrices."""
+    refuse("pinv", rcond=rcond, rtol=rtol, hermitian=hermitian or None)
+    return la.PINV(*_matrices(a))
+
+
+@implements(np.linalg.eigh)
+def eigh(a: Any, UPLO: str = "L") -> Any:
+    """Eigenvalues in ascending order and eigenvectors of symmetric matrices."""
+    refuse("eigh", UPLO=None if UPLO == "L" else UPLO)
+    (a,) = _matrices(a)
+    return _result("eigh")(*la.parts(la.EIGH(a), la.eigh_shapes(a)))
+
+
+@implements(np.linalg.eigvalsh)
+def eigvalsh(a: Any, UPLO: str = "L") -> Any:
+    """Eigenvalues of symmetric matrices, in ascending order."""
+    refuse("eigvalsh", UPLO=None if UPLO == "L" else UPLO)
+    return la.EIGVALSH(*_matrices(a))
+
+
+@implements(np.linalg.qr)
+def qr(a: Any, mode: str = "reduced") -> Any:
+    """Orthonormal columns, and the upper triangular matrix that makes a matrix of them."""
+    refuse("qr", mode=None if mode == "reduced" else mode)
+    (a,) = _matrices(a)
+    return _result("qr")(*la.parts(la.QR(a), la.qr_shapes(a)))
+
+
+@implements(np.linalg.svd)
+def svd(
+    a: Any, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    """Singular values in descending order, between the vectors on either side of them."""
+    refuse("svd", hermitian=hermitian or None)
+    (a,) = _matrices(a)
+    if not compute_uv:
+        return la.SVDVALS(a)
+    shape = as_shape(a.shape)
+    if full_matrices and not (a.ndim > 1 and dims.same(shape[-1], shape[-2])):
+        raise CaptureError("svd of matrices that are not square, with full_matrices=True")
+    return _result("svd")(*la.parts(la.SVD(a), la.svd_shapes(a)))
+
+
+@implements(np.sort)
+def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> Any:
+    """Elements in ascending order along an axis."""
+    refuse("sort", order=order)
+    a = array(a)
+    if axis is None or not a.ndim or np.dtype(a.dtype).kind == "c":
+        raise CaptureError("sort of this kind is not captured")
+    return la.SORT(a, axis=normalize_axis("sort", axis, a.ndim))
+
+
+@implements(np.argsort)
+def argsort(
+    a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None
+) -> Any:
+    """Positions of the elements in ascending order along an axis, of equal ones in their order."""
+    refuse("argsort", order=order)
+    if kind not in ("stable", "mergesort") and not stable:
+        raise CaptureError("argsort without kind='stable' may order equal elements as it likes")
+    a = array(a)
+    if axis is None or not a.ndim or np.dtype(a.dtype).kind == "c":
+        raise CaptureError("argsort of this kind is not captured")
+    return la.ARGSORT(a, axis=normalize_axis("argsort", axis, a.ndim))

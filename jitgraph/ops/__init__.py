@@ -1,6 +1,17 @@
 """The table of operations: one row per operation, read by every interpreter."""
 
-from . import control, elementwise, host, indexing, library, reductions, scalars, scans, views
+from . import (
+    control,
+    elementwise,
+    host,
+    indexing,
+    library,
+    linalg,
+    reductions,
+    scalars,
+    scans,
+    views,
+)
 from .op import TABLE, UFUNCS, Kind, Op
 
 __all__ = [
@@ -13,6 +24,7 @@ __all__ = [
     "host",
     "indexing",
     "library",
+    "linalg",
     "reductions",
     "scalars",
     "scans",
