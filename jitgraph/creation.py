@@ -17,6 +17,12 @@ def manual_seed(seed: int) -> None:
     _generator = np.random.default_rng(seed)
 
 
+def set_generator(rng: np.random.Generator) -> None:
+    """Let all random functions draw from another generator."""
+    global _generator
+    _generator = rng
+
+
 def generator() -> np.random.Generator:
     """The generator all random functions draw from."""
     return _generator

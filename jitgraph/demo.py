@@ -16,7 +16,7 @@ from . import nn
 from .compile import compile
 from .creation import manual_seed
 from .data import DataLoader, TensorDataset, load_digits
-from .data.datasets import split
+from .data.digits import split
 from .optim import Adam
 from .tensor import Tensor, no_grad
 
