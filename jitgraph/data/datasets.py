@@ -55,7 +55,7 @@ class TensorDataset(Dataset):
 class Subset(Dataset):
     """Some of another dataset's items."""
 
-    def __init__(self, dataset: Any, indices: Sequence[int]) -> None:
+    def __init__(self, dataset: Any, indices: Sequence[int] | np.ndarray[Any, Any]) -> None:
         self.dataset, self.indices = dataset, indices
 
     def __len__(self) -> int:
