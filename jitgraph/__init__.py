@@ -8,6 +8,7 @@ from jitgraph_codegen.threads import get_num_threads, set_num_threads
 
 from . import functions as _functions
 from . import random
+from .checkpoints import load, load_metadata, save
 from .compile import CacheInfo, CompiledFunction, RecompileWarning, compile
 from .control import cond, fori_loop, map, scan, while_loop
 from .creation import (
@@ -28,6 +29,7 @@ from .errors import (
     AxisError,
     BoundsError,
     CaptureError,
+    CheckpointError,
     DTypeError,
     GradientError,
     GraphError,
@@ -53,11 +55,12 @@ from .transforms import (
 from .version import __version__
 
 __all__ = [
-    "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CompiledFunction", "DTypeError",
-    "GradientError", "Graph", "GraphError", "JitgraphError", "RecompileWarning", "ShapeError",
-    "Tensor", "__version__", "arange", "checkpoint", "compile", "cond", "custom_vjp", "eye",
-    "fori_loop", "from_numpy", "full", "get_num_threads", "grad", "hessian", "hvp", "jacobian",
-    "jvp", "linspace", "manual_seed", "map", "no_grad", "ones", "parse", "rand", "randint",
-    "randn", "random", "scan", "set_num_threads", "stop_gradient", "tensor", "value_and_grad",
-    "vjp", "vmap", "while_loop", "zeros", *_functions.__all__,
+    "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CheckpointError",
+    "CompiledFunction", "DTypeError", "GradientError", "Graph", "GraphError", "JitgraphError",
+    "RecompileWarning", "ShapeError", "Tensor", "__version__", "arange", "checkpoint", "compile",
+    "cond", "custom_vjp", "eye", "fori_loop", "from_numpy", "full", "get_num_threads", "grad",
+    "hessian", "hvp", "jacobian", "jvp", "linspace", "load", "load_metadata", "manual_seed",
+    "map", "no_grad", "ones", "parse", "rand", "randint", "randn", "random", "save", "scan",
+    "set_num_threads", "stop_gradient", "tensor", "value_and_grad", "vjp", "vmap", "while_loop",
+    "zeros", *_functions.__all__,
 ]  # fmt: skip

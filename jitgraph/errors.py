@@ -50,6 +50,10 @@ class GradientError(JitgraphError, RuntimeError):
     """`backward()` where there is nothing to differentiate, or no scalar to start from."""
 
 
+class CheckpointError(JitgraphError, ValueError):
+    """A file of saved arrays that is torn, or of another kind."""
+
+
 class GraphError(JitgraphError, ValueError):
     """A graph, or its text, that is not well formed."""
 
