@@ -17,12 +17,10 @@ import numpy as np
 from .errors import CheckpointError
 from .tensor import Tensor
 
+Name = str | os.PathLike[str]
 
-def save(
-    path: str | os.PathLike[str],
-    state: Mapping[str, Any],
-    metadata: Mapping[str, str] | None = None,
-) -> None:
+
+def save(path: Name, state: Mapping[str, Any], metadata: Mapping[str, str] | None = None) -> None:
     """Write arrays (or Tensors) by name; metadata: texts by name, to go with them.
 
     The file is written aside and then takes its place, so that a reader sees the old one or the new
