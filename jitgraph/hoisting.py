@@ -27,7 +27,7 @@ from .ops import Kind, scalars
 from .ops.control import COND, CONTROL_RESULT, LOOP
 from .ops.host import HOST, HOST_RESULT
 from .ops.library import CONCATENATE, MATMUL
-from .ops.views import FULL
+from .ops.views import FULL, UNINITIALISED
 from .spec import Spec
 from .symbolic import Size, symbols
 
@@ -221,7 +221,7 @@ def _reading(graph: Graph, new: dict[Node, Node]) -> Graph:
 def _is_pure(node: Node) -> bool:
     if node.op in (CONSTANT, SIZE):
         return True
-    return node.kind in _PURE and node.op not in (*WRITES, HOST, HOST_RESULT)
+    return node.kind in _PURE and node.op not in (*WRITES, HOST, HOST_RESULT, UNINITIALISED)
 
 
 def _may_raise(node: Node) -> bool:

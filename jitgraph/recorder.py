@@ -213,20 +213,31 @@ def _variables(text: str) -> list[str]:
 
 def _with_drops(steps: Sequence[Step], returned: set[str]) -> list[Step]:
     """The steps, each made array let go after the last one that reads it."""
-    made = {s.name for s in steps if isinstance(s, Make | Call)} - {"", *returned}
-    made |= {name for s in steps if isinstance(s, Loop) for name in s.last} - returned
-    made |= {r[0] for s in steps if isinstance(s, Branch) for r in s.results} - returned
+    made = {name for step in steps for name in _made(step)} - {"", *returned}
     owner: dict[str, str] = {}
     last: dict[str, int] = {}
     for k, step in enumerate(steps):
         if isinstance(step, Same):
             owner[step.name] = owner.get(step.array, step.array)
+        last |= dict.fromkeys(_made(step), k)  # if nothing ever reads it
         last |= {owner.get(name, name): k for name in _read(step)}
     found: list[Step] = []
     for k, step in enumerate(steps):
         found.append(step)
         found += [Drop(name) for name, at in last.items() if at == k and name in made]
     return found
+
+
+def _made(step: Step) -> tuple[str, ...]:
+    """The variables that a step makes."""
+    match step:
+        case Make() | Call():
+            return (step.name,)
+        case Loop():
+            return step.last
+        case Branch():
+            return tuple(name for name, _, _ in step.results)
+    return ()
 
 
 def _read(step: Step) -> tuple[str, ...]:

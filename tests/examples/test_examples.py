@@ -1,0 +1,39 @@
+"""The examples run, find what they look for and draw it."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def example(name: str):
+    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_conductivity_of_a_rod_is_found(tmp_path) -> None:
+    plot = tmp_path / "heat.png"
+    found = example("fit_heat").main(
+        ["--points", "60", "--steps", "200", "--iterations", "250", "--output", str(plot)]
+    )
+    np.testing.assert_allclose(found.parameters, [0.9, 0.2, 0.5], atol=0.05)
+    assert found.losses[-1] < found.losses[0] / 100
+    assert plot.stat().st_size > 1000
+
+
+def test_a_chain_hangs(tmp_path) -> None:
+    pytest.importorskip("scipy")
+    plot = tmp_path / "chain.png"
+    arguments = ["--masses", "9", "--stiffness", "200", "--output", str(plot)]
+    result = example("minimise").main(arguments)
+    assert result.success
+    heights = result.x.reshape(-1, 2)[:, 1]
+    assert heights.argmin() == 4 and heights.min() < -0.2
+    np.testing.assert_allclose(heights, heights[::-1], atol=1e-3)
+    assert plot.stat().st_size > 1000
