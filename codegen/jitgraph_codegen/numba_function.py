@@ -8,7 +8,10 @@ from types import FunctionType
 from typing import Any
 
 import numba
+import numpy as np
 from numba.core.errors import NumbaError, NumbaWarning
+
+from .numba_overloads import numpy_for_numba
 
 
 class NotCompilableError(Exception):
@@ -27,9 +30,10 @@ def compiled(function: FunctionType, helpers: set[FunctionType]) -> Callable[...
             made[plain] = plain  # one that calls itself stays Python's, and Numba says so
             known = plain.__globals__
             called = {n: known[n] for n in plain.__code__.co_names if is_helper(known.get(n))}
+            ours = {n: numpy_for_numba() for n in plain.__code__.co_names if known.get(n) is np}
             copy = FunctionType(
                 plain.__code__,
-                known | {n: jitted(helper) for n, helper in called.items()},
+                known | ours | {n: jitted(helper) for n, helper in called.items()},
                 plain.__name__,
                 plain.__defaults__,
                 plain.__closure__,
