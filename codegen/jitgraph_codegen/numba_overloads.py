@@ -20,10 +20,17 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 
 @overload(dot, jit_options={"fastmath": {"reassoc", "contract"}})  # type: ignore[untyped-decorator]
 def _dot(a: Any, b: Any, out: Any = None) -> Any:
+    def into(a: Any, b: Any, out: Any = None) -> Any:
+        return np.dot(a, b, out)
+
     if out is not None and not isinstance(out, (types.Omitted, types.NoneType)):
-        return lambda a, b, out=None: np.dot(a, b, out)
+        return into
+
+    def by_blas(a: Any, b: Any, out: Any = None) -> Any:
+        return np.dot(a, b)
+
     if not _are_vectors(a, b):
-        return lambda a, b, out=None: np.dot(a, b)
+        return by_blas
     zero = np.dtype(str(a.dtype)).type(0)
     adjacent = a.layout == b.layout == "C"
 
