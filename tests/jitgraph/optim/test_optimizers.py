@@ -57,9 +57,12 @@ ERRORS = {
         ValueError, r"groups of \[1\] parameters",
     ),
     "a cycle's end": (
-        lambda: [optim.OneCycleLR(optim.SGD(parameters()), 0.1, 2).step() for _ in range(2)]
-        and [s.step() for s in [optim.OneCycleLR(optim.SGD(parameters()), 0.1, 2)] * 2],
-        ValueError, "a cycle of 2 steps",
+        lambda: [s.step() for s in [optim.OneCycleLR(optim.SGD(parameters()), 0.1, 2)] * 3],
+        ValueError, "step 3 of a cycle of 2 steps",
+    ),
+    "no momentum": (
+        lambda: optim.OneCycleLR(optim.Adagrad(parameters()), 0.1, 2),
+        ValueError, "cycle_momentum=False",
     ),
 }  # fmt: skip
 
