@@ -9,18 +9,18 @@ import jitgraph
 @jitgraph.compile
 def normalise(x):
     y = np.exp(x - x.max(axis=1, keepdims=True))
-    return np.sort(y / y.sum(axis=1, keepdims=True), axis=1)
+    return np.partition(y / y.sum(axis=1, keepdims=True), 3, axis=1)
 
 
 def test_the_text_has_its_facts_as_a_dict(rng) -> None:
     x = rng.standard_normal((30, 40))
     told = normalise.explain(x)
     assert told.details["name"] == "normalise" and told.details["target"] == "cpu"
-    kernel, sort = told.details["steps"]
+    kernel, partition = told.details["steps"]
     assert kernel["kind"] == "kernel" and kernel["domain"] == ["s0", "s1"]
     assert kernel["reduced"] == [1] and kernel["bytes"] == 2 * x.nbytes
     assert [len(names) for names in kernel["operations"].values()] == [3, 2]
-    assert sort["kind"] == "Python" and sort["name"] in told
+    assert partition["kind"] == "Python" and partition["name"] in told
     assert "seconds" not in kernel
 
 

@@ -140,14 +140,15 @@ def test_errors_name_the_operation_and_the_line() -> None:
 
 def test_functions_without_a_gradient_rule_run_on_the_data() -> None:
     x = tensor([3.0, 1.0, 2.0])
-    assert np.sort(x).tolist() == [1, 2, 3] and isinstance(np.sort(x), jitgraph.Tensor)
+    assert np.partition(x, 1).tolist() == [1, 2, 3]
+    assert isinstance(np.partition(x, 1), jitgraph.Tensor)
     assert np.unique(x, return_counts=True)[1].tolist() == [1, 1, 1]
     assert np.maximum.accumulate(x).tolist() == [3, 3, 3]
     x.requires_grad_()
-    with pytest.raises(jitgraph.GradientError, match=r"np\.sort.*test_tensor\.py"):
-        np.sort(x)
+    with pytest.raises(jitgraph.GradientError, match=r"np\.partition.*test_tensor\.py"):
+        np.partition(x, 1)
     with jitgraph.no_grad():
-        assert np.sort(x).tolist() == [1, 2, 3]
+        assert np.partition(x, 1).tolist() == [1, 2, 3]
 
 
 def test_repr() -> None:

@@ -165,6 +165,8 @@ def test_attention_as_a_function(causal) -> None:
 
 
 def test_initial_values_have_pytorchs_spread() -> None:
+    jitgraph.manual_seed(0)
+    torch.manual_seed(0)
     for name, args in (("Linear", (64, 200)), ("Conv2d", (16, 50, 3)), ("GRU", (40, 64))):
         theirs = dict(getattr(torch.nn, name)(*args).named_parameters())
         for parameter, value in getattr(nn, name)(*args).named_parameters():
