@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import AxisError, DTypeError, ShapeError
-from .symbolic import Dim, Shape, ShapeEnv
+from .symbolic import Dim, Shape, ShapeEnv, mod
 from .symbolic_int import to_dim
 
 FUSABLE = frozenset("?bBhHiIlLqQfd")  # dtype characters that loops are generated for
@@ -95,6 +95,13 @@ class Dims(threading.local):
 
     def same(self, a: Dim, b: Dim) -> bool:
         return a == b or (self.env is not None and self.env.same(a, b))
+
+    def canonical(self, dim: Dim) -> Dim:
+        return dim if self.env is None else self.env.canonical(dim)
+
+    def divides(self, a: Dim, b: Dim) -> bool:
+        """Whether b is a multiple of a for all sizes, without asking for their values."""
+        return mod(self.canonical(b), self.canonical(a)) == 0
 
     def at_least(self, a: Dim, b: Dim) -> bool:
         if isinstance(a, int) and isinstance(b, int):

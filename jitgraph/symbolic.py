@@ -12,6 +12,7 @@ Axes of size 0 and 1 are part of a signature, so a symbol always stands for a si
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -220,6 +221,33 @@ def _with_quotients(dim: Dim, known: Mapping[FloorDiv, Dim]) -> Dim:
     return total
 
 
+def _with_products(dim: Dim, known: Mapping[Monomial, Dim]) -> Dim:
+    """The expression with products of symbols replaced by what they are known to be.
+
+    Each is the largest of its equality's in a lexicographic order, so this comes to an end.
+    """
+    if isinstance(dim, int) or not known:
+        return dim
+    total: Dim = 0
+    for monomial, coefficient in dim.terms:
+        factor: Dim = _from_terms({monomial: coefficient})
+        for product_, value in known.items():
+            rest = Counter(monomial)
+            if Counter(product_) <= rest:
+                rest.subtract(product_)
+                others = tuple(sorted(rest.elements(), key=str))
+                factor = mul(_from_terms({others: coefficient}), value)
+                break
+        total = add(total, factor)
+    return total
+
+
+def _youngest_first(monomial: Monomial) -> list[tuple[str, int]]:
+    """The order of products: by their youngest symbols, then by the next ones."""
+    names = (atom.name for atom in monomial if isinstance(atom, Symbol))
+    return sorted(((name[0], int(name[1:])) for name in names), reverse=True)
+
+
 def surely_nonnegative(dim: Dim) -> bool:
     """Whether the expression is at least 0 for all sizes a symbol can have."""
     if isinstance(dim, int):
@@ -311,6 +339,7 @@ class ShapeEnv:
         self.guards: list[Guard] = []
         self._known: dict[str, Dim] = {}
         self._quotients: dict[FloorDiv, Dim] = {}
+        self._products: dict[Monomial, Dim] = {}
         self.largest: dict[str, Dim] = {}  # values of loops' indices, which start from SMALLEST
 
     def arithmetic(self, operation: str, a: Any, b: Any) -> Any:
@@ -372,6 +401,7 @@ class ShapeEnv:
         before = None
         while dim != before:
             before, dim = dim, _with_quotients(substitute(dim, self._known), self._quotients)
+            dim = _with_products(dim, self._products)
         return dim
 
     def hint(self, dim: Dim) -> int:
@@ -434,7 +464,8 @@ class ShapeEnv:
             self.guards.append(guard)
 
     def _solve(self, zero: Size) -> None:
-        """Learn `symbol = expression` from `zero == 0`, where a symbol stands alone.
+        """Learn `symbol = expression` from `zero == 0`, where a symbol stands alone, or what a
+        quotient or a product of symbols is.
 
         The youngest such symbol goes, so that results are named by the first arguments.
         """
@@ -455,3 +486,9 @@ class ShapeEnv:
                 rest = add(zero, _from_terms({monomial: -coefficient}))
                 if isinstance(rest, int):
                     self._quotients[monomial[0]] = mul(-coefficient, rest)
+                    return
+        if not any(isinstance(atom, FloorDiv) for monomial, _ in zero.terms for atom in monomial):
+            monomial, coefficient = max(zero.terms, key=lambda term: _youngest_first(term[0]))
+            if abs(coefficient) == 1:
+                rest = add(zero, _from_terms({monomial: -coefficient}))
+                self._products[monomial] = mul(-coefficient, rest)

@@ -184,12 +184,24 @@ def _reshape_spec(x: Spec, *, shape: Any) -> Spec:
         rest = product(d for k, d in enumerate(target) if k not in unknown)
         if dims.same(rest, 0):
             raise _misfit(x, target)
+        if not dims.divides(rest, total):
+            _last_axes_kept(x, target)
+            total, rest = dims.canonical(total), dims.canonical(rest)
         target[unknown[0]] = floordiv(total, rest)
         if not dims.same(mul(target[unknown[0]], rest), total):
             raise _misfit(x, target)
     elif not dims.same(product(target), total):
         raise _misfit(x, target)
     return Spec(tuple(target), x.dtype)
+
+
+def _last_axes_kept(x: Spec, target: list[Dim]) -> None:
+    """Ask whether the last axes stay what they are, as in `x.reshape(-1, 65)`: what is left for the
+    unknown size is then no quotient.
+    """
+    for mine, wanted in zip(reversed(x.shape), reversed(target), strict=False):
+        if wanted == -1 or not dims.same(mine, wanted):
+            return
 
 
 RESHAPE: Op = view(
