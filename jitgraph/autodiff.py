@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .capture import Trace, Tracer, with_superseded
-from .control_gradients import ControlGradient
+from .capture.trace import GradientRule
+from .control_gradients import ControlGradient, results_of_side
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, reachable, sizes_assumed
 from .interpreter import tracing
@@ -103,17 +104,21 @@ def pulled_back(
         if g is not None and node in active:
             pending[node] = g if node not in pending else pending[node] + g
 
+    def add_all(node: Node, g: Tracer | None) -> None:
+        add(node, g)
+        known.note(node, None)  # all of it may be read
+
     for output, seed in seeds:
-        add(output, seed)
+        add_all(output, seed)
     around = trace.where
     for node in reversed(nodes):
-        rule = trace.rules.get(node)
+        rule = _rule(node, active, trace)
         if rule is not None:
             if node is rule.outputs[0]:  # the cotangents of all are known
                 given = [pending.pop(o, None) for o in rule.outputs]
                 if any(g is not None for g in given):
                     for source, part in zip(rule.inputs, rule.cotangents(given), strict=True):
-                        add(source, part)
+                        add_all(source, part)
             continue
         if node in controlled:
             trace.where = node.where
@@ -121,7 +126,7 @@ def pulled_back(
             reached = _reached(node, needs, trace)
             found = ControlGradient(trace, node, controlled.pop(node), needs, reached, pulled_back)
             for source, part in zip(node.inputs, found.cotangents(), strict=True):
-                add(source, part)
+                add_all(source, part)
             continue
         g = pending.pop(node, None)
         if g is None:
@@ -157,7 +162,7 @@ def _active(nodes: Sequence[Node], wanted: set[Node], trace: Trace) -> set[Node]
     active = set(wanted)
     reached: dict[Node, list[bool]] = {}  # results of loops and branches
     for node in nodes:
-        rule = trace.rules.get(node)
+        rule = _rule(node, active, trace)
         if rule is not None:
             if any(i in active for i in rule.inputs):
                 active.update(rule.outputs)
@@ -176,26 +181,40 @@ def _active(nodes: Sequence[Node], wanted: set[Node], trace: Trace) -> set[Node]
     return active
 
 
+def _rule(node: Node, active: set[Node], trace: Trace) -> GradientRule | None:
+    """The user's rule that a value is a result of; it speaks of its arguments only."""
+    rule = trace.rules.get(node)
+    if rule is None or not any(i in active for i in rule.free):
+        return rule
+    if rule.needed:
+        raise GradientError(
+            f"{rule.name} has a rule of its own and uses a value that is differentiated and is no "
+            f"argument of it; make it one, or use stop_gradient ({node.where})"
+        )
+    return None
+
+
 def _reached(node: Node, needs: Sequence[bool], trace: Trace) -> list[bool]:
     """Which results of a loop or a branch depend on its active inputs."""
 
-    def ends(graph: Graph, flags: Sequence[bool]) -> list[bool]:
+    def ends(graph: Graph, flags: Sequence[bool], results: Sequence[Node]) -> list[bool]:
         start = {i for i, f in zip(graph.inputs, flags, strict=True) if f}
         active = _active(graph.nodes, start, trace)
-        results = (*(value for _, value in graph.writes), *graph.outputs)
         return [r in active and r.spec.dtype.kind == "f" for r in results]
 
     if node.op is COND:
-        sides = [ends(node.attrs[key], needs[1:]) for key in ("taken", "otherwise")]
-        return list(map(any, zip(*sides, strict=True)))
+        sides: list[Graph] = [node.attrs["taken"], node.attrs["otherwise"]]
+        found = [ends(side, needs[1:], results_of_side(node, side)) for side in sides]
+        return list(map(any, zip(*found, strict=True)))
     body: Graph = node.attrs["body"]
+    results = (*(value for _, value in body.writes), *body.outputs)
     carried = len(body.writes) + len(body.outputs) - int(node.attrs["last"])
     flags = list(needs)
     while True:
-        found = ends(body, flags)
-        after = [a or b for a, b in zip(flags[:carried], found, strict=False)]
+        reached = ends(body, flags, results)
+        after = [a or b for a, b in zip(flags[:carried], reached, strict=False)]
         if after == flags[:carried]:
-            return [*after, *found[carried:]]
+            return [*after, *reached[carried:]]
         flags[:carried] = after
 
 

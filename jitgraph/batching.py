@@ -94,10 +94,10 @@ class Batch:
 
     def whole(self, x: Any) -> Any:
         """All elements, of a value that may be the same for all."""
-        return x.value if self.holds(x) else _repeated(x, self.size)
+        return x.value if self.holds(x) else repeated(x, self.size)
 
 
-def _repeated(x: Any, size: Dim) -> Any:
+def repeated(x: Any, size: Dim) -> Any:
     """The same array for each element of a batch."""
     if not isinstance(x, ArrayMethods):
         x = np.asarray(x)
@@ -194,7 +194,9 @@ def _indexed(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -
 
 
 def _stacked(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
-    return op(*map(batch.whole, args), **attrs)
+    """The stack gets one more axis in front; that of a value with fewer has axes of one between."""
+    rank = max(a.ndim for a in args)
+    return op(*(_with_axes(batch.whole(a), a.ndim, rank) for a in args), **attrs)
 
 
 def _sorted(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
@@ -280,7 +282,7 @@ class Spread:
         level = levels - 1
         if isinstance(x, Batched) and x.level == level:
             return self._whole(x.value, level)
-        return self._whole(_repeated(x, self.sizes[level]), level)
+        return self._whole(repeated(x, self.sizes[level]), level)
 
     def any(self, x: Any) -> Any:
         """Any element of all batches, of a value of all of them."""

@@ -7,6 +7,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from jitgraph_codegen import program as runtime
@@ -138,7 +139,8 @@ class CompiledFunction:
             try:
                 found = self._specialise(bound, arguments, MOST_KERNELS)
             except _UnrolledError as error:
-                if not self._strict and _is_plain(args, kwargs):
+                numba_might = isinstance(self._function, FunctionType) and _is_plain(args, kwargs)
+                if numba_might and not self._strict:
                     return self._as_written(error, bound, arguments, args)
                 try:
                     found = self._written_out(error, bound, arguments)

@@ -35,6 +35,12 @@ KEPT = 64  # steps of a loop whose states are all kept
 Pull = Callable[..., list[Tracer | None]]
 
 
+def results_of_side(branch: Node, side: Graph) -> list[Node]:
+    """What a side of a branch leaves: arrays that either side writes to, and its outputs."""
+    written = dict(side.writes)
+    return [*(written.get(i, i) for i in side.inputs[: branch.attrs["written"]]), *side.outputs]
+
+
 class Inner:
     """A graph inside the trace's, while it is written down."""
 
@@ -66,6 +72,12 @@ class Inner:
         """Nodes written down again, for other inputs; sizes: what symbols stand for in them."""
         made = dict(known)
         for node in nodes:
+            rule = self.trace.rules.get(node)
+            if rule is not None and rule.needed:
+                raise GradientError(
+                    f"{rule.name} has a rule of its own, which is not followed in a loop or a "
+                    f"branch of a graph ({node.where})"
+                )
             attrs = {key: _with_sizes(value, sizes) for key, value in node.attrs.items()}
             spec = Spec(_with_sizes(node.spec.shape, sizes), node.spec.dtype, node.spec.weak)
             new = Node(node.op, tuple(made[i] for i in node.inputs), attrs, spec, node.where)
@@ -136,7 +148,7 @@ class ControlGradient:
 
     def _side(self, key: str, wanted: Sequence[int], positions: Sequence[int]) -> Graph:
         side: Graph = self.node.attrs[key]
-        results = [*(value for _, value in side.writes), *side.outputs]
+        results = results_of_side(self.node, side)
         with Inner(self.trace) as inner:
             inputs = [inner.input(i.spec) for i in side.inputs]
             seeds = [inner.input(_strong(results[p].spec)) for p in positions]

@@ -55,6 +55,8 @@ def _strided(array: str, offset: Dim, steps: Shape) -> Strided:
 
 def _apart(index: Index, slices: tuple[tuple[Dim, int, Dim], ...]) -> bool:
     """Whether what is read lies in another row, column... than what is written."""
+    if len(index) != len(slices):
+        return False
     for at, (start, _, size) in zip(index, slices, strict=True):
         distance = sub(start, at.offset)
         one = isinstance(size, int) and size == 1 and not at.terms

@@ -133,6 +133,11 @@ class Tensor(ArrayMethods):
         return self.data.tolist()
 
     def __float__(self) -> float:
+        if is_differentiated(self):
+            raise GradientError(
+                f"a number computed from an array has no gradient ({user_line()}); go on with the "
+                "array, or take x.item() where no gradient is to go through it"
+            )
         return float(self.data)
 
     def __int__(self) -> int:
@@ -272,6 +277,9 @@ def walk_back(
     pending, found = dict(cotangents), dict[Tensor, Any]()
     walked = history(cotangents, ends)
     known = Selections() if any(t._record and t._record.selects for t in walked) else None
+    if known is not None:
+        for result in cotangents:
+            known.note(result, None)  # all of it may be read
     for tensor in walked:
         g = pending.pop(tensor, None)
         if g is None:
@@ -293,6 +301,43 @@ def walk_back(
                 if _needs_grad(source):
                     known.note(source, share)
     return found
+
+
+class _Running(threading.local):
+    """The variables of functions that are being differentiated, one in another."""
+
+    def __init__(self) -> None:
+        self.variables: set[Tensor] = set()
+
+
+running = _Running()
+
+
+def is_differentiated(tensor: Tensor) -> bool:
+    """Whether it depends on a variable of a function that is being differentiated."""
+    return bool(running.variables) and any(t in running.variables for t in history([tensor]))
+
+
+def moment() -> int:
+    """Records made from now on have larger numbers."""
+    return next(_sequence)
+
+
+def closes_over(results: Iterable[Any], since: int, arguments: Iterable[Any]) -> bool:
+    """Whether what was computed since a moment has used a Tensor that needs gradients and is none
+    of the arguments.
+    """
+    known = set(arguments)
+    stack = [r for r in results if isinstance(r, Tensor)]
+    while stack:
+        tensor = stack.pop()
+        if not _needs_grad(tensor) or tensor in known:
+            continue
+        if tensor._record is None or tensor._record.number < since:
+            return True
+        known.add(tensor)
+        stack.extend(tensor._record.inputs)
+    return False
 
 
 def history(results: Iterable[Tensor], ends: AbstractSet[Tensor] = frozenset()) -> list[Tensor]:

@@ -123,6 +123,12 @@ class Calls:
             self.trace.generators[id(generator)] = generator, random_state(generator)
         results = call.probe([self.trace.values.of(n) for n in inputs])
         assert call.result is not None
+        written = [tracers[k].storage for k in call.mutated]
+        if not pure and sum(t.storage is s for t in tracers for s in written) > len(written):
+            raise CaptureError(
+                f"{call.name} writes to one of two arrays that share memory ({where}); give it a "
+                "copy of one"
+            )
         if not results:
             call.pure = pure = False  # it is called for what it does
         token_before = () if pure or self.trace.last_call is None else (self.trace.last_call,)
@@ -154,7 +160,8 @@ class Calls:
         node = Node(HOST_RESULT, (token,), attrs, Spec(shape, array.dtype, weak), where)
         self.trace.values.note(node, array)
         tracer = self.trace.tracer(self.trace.add(node))
-        tracer.storage.mutable = isinstance(value, np.ndarray) and not call.aliases
+        tracer.storage.mutable = isinstance(value, np.ndarray)
+        tracer.storage.unclear = tracer.storage.mutable and call.aliases
         tracer.storage.calls.append(call)
         return tracer
 

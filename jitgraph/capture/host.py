@@ -92,7 +92,10 @@ class HostCall:
         if self.first is not None:  # it was called already, to see what it gives
             first, self.first = self.first, None
             return first
-        given = [a.copy() if k in self.mutated else _read_only(a) for k, a in enumerate(arrays)]
+        tried = isinstance(self.function, Tried)  # it may catch the error of a read-only array
+        given = [
+            _copy(a) if tried or k in self.mutated else _read_only(a) for k, a in enumerate(arrays)
+        ]
         try:
             value = self._called(given)
         except ValueError as error:
@@ -100,6 +103,11 @@ class HostCall:
                 what = f"{self.name} wrote to an argument ({self.where})"
                 raise DeoptimisedError(what) from error
             raise
+        if tried and any(
+            k not in self.mutated and not _same(g, a)
+            for k, (g, a) in enumerate(zip(given, arrays, strict=True))
+        ):
+            raise DeoptimisedError(f"a try statement wrote to an array ({self.where})")
         leaves, tree = flatten(value)
         if tree != self.result:
             raise DeoptimisedError(f"{self.name} gave a result of another structure ({self.where})")
@@ -133,7 +141,9 @@ class HostCall:
                 f"{self.name} ({self.where}) gives a {self.result.kind.__name__}, of another "
                 "length the next time, and can't be called twice"
             )
-        self.aliases = _share_memory(leaves, given)
+        self.aliases = _share_memory(leaves, given) or any(
+            _share_memory([leaf], leaves[:k]) for k, leaf in enumerate(leaves)
+        )
         for leaf in leaves:
             supported = isinstance(leaf, (np.ndarray, np.generic)) and leaf.dtype.char in SUPPORTED
             if not supported and type(leaf) not in PYTHON_SCALARS:
@@ -186,6 +196,10 @@ def _handed_in(array: Any, place: Traced) -> Any:
 
 def _share_memory(leaves: Sequence[Any], arrays: Sequence[Any]) -> bool:
     return any(np.may_share_memory(leaf, a) for leaf in leaves for a in arrays if np.ndim(leaf))
+
+
+def _copy(array: Any) -> Any:
+    return array.copy() if isinstance(array, np.ndarray) else array
 
 
 def _read_only(array: Any) -> Any:

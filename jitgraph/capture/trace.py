@@ -46,12 +46,16 @@ _COMPARISONS = frozenset(
 class GradientRule:
     """How cotangents of some results give those of what they were computed from.
 
-    outputs: in the order in which they were written down.
+    outputs: in the order in which they were written down.  needed: the rules of the operations in
+    between would not give the same.  free: what these read besides the inputs.
     """
 
+    name: str
     inputs: tuple[Node, ...]
     outputs: tuple[Node, ...]
     cotangents: Callable[[Sequence[Tracer | None]], Sequence[Tracer | None]]
+    needed: bool
+    free: tuple[Node, ...]
 
 
 class Trace:

@@ -56,11 +56,22 @@ FMOD = elementwise(
     (lambda g, out, x, y: g, lambda g, out, x, y: -g * TRUNC(x / y)),
     flops=LONG_POLYNOMIAL,
 )
+
+
+def _one_less(y: Any) -> Any:
+    """The exponent of a power's derivative; where y is 0 it is multiplied with 0, and 0**-1 is not
+    to be computed.
+    """
+    if isinstance(y, (int, float)):
+        return y - 1 if y else 1
+    return WHERE(y == 0, 1.0, y - 1)
+
+
 POWER: Op = elementwise(
     np.power,
     Loop("pow(x, y)", numpy_only="biu"),  # NumPy refuses negative integer exponents
     (
-        lambda g, out, x, y: g * y * POWER(x, y - 1),
+        lambda g, out, x, y: g * y * POWER(x, _one_less(y)),
         # d(x**y)/dy is 0 where x is 0; the inner where keeps log away from it
         lambda g, out, x, y: g * WHERE(x == 0, 0.0, out * LOG(WHERE(x == 0, 1.0, x))),
     ),
@@ -249,8 +260,22 @@ MINIMUM = elementwise(
 )
 _FMAX = Loop("select((x >= y) | (y != y), x, y)", {"b": "x | y"})
 _FMIN = Loop("select((x <= y) | (y != y), x, y)", {"b": "x & y"})
-FMAX = elementwise(np.fmax, _FMAX, MAXIMUM.vjp)
-FMIN = elementwise(np.fmin, _FMIN, MINIMUM.vjp)
+FMAX = elementwise(
+    np.fmax,
+    _FMAX,
+    (
+        lambda g, out, x, y: _share(g, x, y, (x > y) | (y != y)),
+        lambda g, out, x, y: _share(g, x, y, (x < y) | (x != x)),
+    ),
+)
+FMIN = elementwise(
+    np.fmin,
+    _FMIN,
+    (
+        lambda g, out, x, y: _share(g, x, y, (x < y) | (y != y)),
+        lambda g, out, x, y: _share(g, x, y, (x > y) | (x != x)),
+    ),
+)
 COPYSIGN: Op = elementwise(
     np.copysign,
     "math.copysign(x, y)",

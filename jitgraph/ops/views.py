@@ -263,12 +263,17 @@ def _update_spec(x: Spec, value: Spec, *, slices: tuple[Slice, ...]) -> Spec:
     return x
 
 
+def _zeros_at(g: Any, slices: tuple[Slice, ...]) -> Any:
+    """Zeros for what has been written over, whatever the cotangent is there."""
+    return create(FULL, np.zeros((), g.dtype)[()], shape=tuple(size for _, _, size in slices))
+
+
 UPDATE: Op = opaque(
     "update",  # x with one of its slices replaced: what a write leaves behind
     _update_eval,
     _update_spec,
     (
-        lambda g, out, x, value, *, slices: UPDATE(g, SLICE(g, slices=slices) * 0, slices=slices),
+        lambda g, out, x, value, *, slices: UPDATE(g, _zeros_at(g, slices), slices=slices),
         lambda g, out, x, value, *, slices: SLICE(g, slices=slices),
     ),
 )

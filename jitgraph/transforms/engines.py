@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..batching import Batched, apart
-from ..errors import user_line
+from ..batching import Batched, Spread, apart
+from ..errors import CaptureError, GradientError, user_line
 from ..functions.creation import zeros_like
 from ..interpreter import tracing
 from ..ops.elementwise import CAST
-from ..tensor import Tensor, history, is_recording, record, record_together, recording, walk_back
+from ..tensor import (
+    Tensor,
+    closes_over,
+    history,
+    is_recording,
+    moment,
+    record,
+    record_together,
+    recording,
+    running,
+    walk_back,
+)
 from ..tree import flatten
 from .leaves import is_float
 
@@ -30,9 +40,13 @@ class Engine(Protocol):
         """A value that stands for an argument, and depends on nothing else in the function."""
 
     def with_rule(
-        self, name: str, forward: Function, backward: Pullback, arguments: Sequence[Any]
-    ) -> Any:
-        """What `forward()` gives, where `backward` pulls its cotangent to the arguments."""
+        self, name: str, forward: Function, backward: Pullback, arguments: Sequence[Any],
+        needed: bool,
+    ) -> Any:  # fmt: skip
+        """What `forward()` gives, where `backward` pulls its cotangent to the arguments.
+
+        needed: the rules of the operations in `forward` would not give the same.
+        """
 
     def zeros(self, like: Any) -> Any: ...
 
@@ -47,16 +61,6 @@ class Engine(Protocol):
     def cotangents(
         self, results: Sequence[Any], seeds: Sequence[Any], variables: Sequence[Any]
     ) -> list[Any]: ...
-
-
-class _Running(threading.local):
-    """The variables of functions that are being differentiated, one in another."""
-
-    def __init__(self) -> None:
-        self.variables: set[Tensor] = set()
-
-
-_running = _Running()
 
 
 class Tape:
@@ -77,12 +81,12 @@ class Tape:
         return Tensor(np.zeros(like.shape, like.dtype))
 
     def call(self, function: Function, args: Any, kwargs: Any) -> Any:
-        _running.variables |= {*self.variables}
+        running.variables |= {*self.variables}
         try:
             with recording(True):
                 return function(*args, **kwargs)
         finally:
-            _running.variables -= {*self.variables}
+            running.variables -= {*self.variables}
 
     def cotangents(
         self, results: Sequence[Any], seeds: Sequence[Any], variables: Sequence[Any]
@@ -100,11 +104,20 @@ class Tape:
         return [None if v not in found else _tensor(found[v]) for v in variables]
 
     def with_rule(
-        self, name: str, forward: Function, backward: Pullback, arguments: Sequence[Any]
-    ) -> Any:
+        self, name: str, forward: Function, backward: Pullback, arguments: Sequence[Any],
+        needed: bool,
+    ) -> Any:  # fmt: skip
+        start = moment()
         leaves, tree = flatten(forward())
         inputs = {k: a for k, a in enumerate(arguments) if isinstance(a, Tensor)}
         if not is_recording() or not any(t.requires_grad for t in inputs.values()):
+            return tree.unflatten(leaves)
+        if not Spread().sizes and closes_over(leaves, start, inputs.values()):
+            if needed:
+                raise GradientError(
+                    f"{name} has a rule of its own and uses a tensor that requires grad and is no "
+                    f"argument of it; make it one, or take its detach() ({user_line()})"
+                )
             return tree.unflatten(leaves)
         results = [Tensor(leaf.data) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
         floats = [r for r in results if is_float(r) and isinstance(r, Tensor)]
@@ -140,7 +153,7 @@ class Tape:
         found = history([t for t in tensors if isinstance(t, Tensor) and t.requires_grad], ends)
         return any(
             _source(t).requires_grad if t in ends
-            else t._record is None or t in _running.variables
+            else t._record is None or t in running.variables
             for t in found
         )  # fmt: skip
 
@@ -197,12 +210,20 @@ class Written:
         return result
 
     def with_rule(
-        self, name: str, forward: Function, backward: Pullback, arguments: Sequence[Any]
-    ) -> Any:
+        self, name: str, forward: Function, backward: Pullback, arguments: Sequence[Any],
+        needed: bool,
+    ) -> Any:  # fmt: skip
         from ..capture.trace import GradientRule
 
         trace = self.trace
+        if needed and trace.of_tensors and trace.recording:
+            raise CaptureError(
+                f"{name} has a rule of its own, which the gradient of a compiled function of "
+                f"Tensors would not follow ({user_line()})"
+            )
+        start = len(trace.nodes)
         leaves, tree = flatten(forward())
+        between = trace.nodes[start:]
         results = [
             trace.apply(CAST, (leaf,), {"dtype": np.dtype(leaf.dtype)})
             if is_float(leaf) and hasattr(leaf, "dtype") else leaf for leaf in leaves
@@ -222,7 +243,9 @@ class Written:
 
         if floats:
             outputs = tuple(r.node for r in floats)
-            rule = GradientRule(tuple(inputs.values()), outputs, cotangents)
+            own = {*between, *inputs.values()}
+            free = tuple({i: None for n in between for i in n.inputs if i not in own})
+            rule = GradientRule(name, tuple(inputs.values()), outputs, cotangents, needed, free)
             trace.rules |= dict.fromkeys(outputs, rule)
         return tree.unflatten(results)
 

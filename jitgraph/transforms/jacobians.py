@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..batching import Batched, running
+from ..batching import Batched, repeated, running
 from ..errors import GradientError, user_line
 from ..functions import moveaxis, reshape
 from ..functions.creation import eye, zeros
@@ -54,7 +54,7 @@ def _by_results(function: Function, args: Any, kwargs: Any, argnum: int) -> Any:
     basis, size = _basis(value)
     with running(size) as level:
         (parts,) = pullback(Batched(basis, level))
-        return map_leaves(lambda part: _shaped(part.value, value, part), parts)
+        return map_leaves(lambda part: _shaped(_elements(part, level, size), value, part), parts)
 
 
 def _by_arguments(function: Function, args: Any, kwargs: Any, argnum: int) -> Any:
@@ -74,8 +74,16 @@ def _by_arguments(function: Function, args: Any, kwargs: Any, argnum: int) -> An
             tangents = [zeros(other.shape, other.dtype) for other in leaves]
             tangents[k] = Batched(basis, level)
             pushed = push((tree.unflatten(tangents),))
-            columns.append(_shaped(moveaxis(pushed.value, 0, -1), value, leaf))
+            whole = _elements(pushed, level, size)
+            columns.append(_shaped(moveaxis(whole, 0, -1), value, leaf))
     return tree.unflatten(columns)
+
+
+def _elements(part: Any, level: int, size: Any) -> Any:
+    """A derivative by each element; the same zeros for all where there is no dependence."""
+    if isinstance(part, Batched) and part.level == level:
+        return part.value
+    return repeated(part, size)
 
 
 def _single(value: Any) -> Any:

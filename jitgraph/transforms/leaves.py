@@ -9,7 +9,7 @@ import numpy as np
 from .. import functions as F
 from ..errors import ShapeError, user_line
 from ..interpreter import tracing
-from ..tensor import Tensor
+from ..tensor import Tensor, is_differentiated
 from ..tree import flatten
 
 _FLOATS = (float, np.floating)
@@ -22,7 +22,7 @@ def of_arrays(arguments: Any) -> bool:
 
 
 def as_array(leaf: Any) -> Any:
-    if not isinstance(leaf, Tensor):
+    if not isinstance(leaf, Tensor) or is_differentiated(leaf):
         return leaf
     return leaf.data if leaf.ndim else leaf.data[()]
 

@@ -37,8 +37,9 @@ class CustomVjp:
 
     __name__: str
 
-    def __init__(self, function: Function) -> None:
+    def __init__(self, function: Function, needed: bool = True) -> None:
         wrap(self, function)
+        self._needed = needed
         self._function = function
         self._forward: Function | None = None
         self._backward: Function | None = None
@@ -82,7 +83,9 @@ class CustomVjp:
                 )
             return [None if p is None else batches.whole(p) for p in _parts(parts, tree)]
 
-        return _mapped(batches.any, engine.with_rule(self.__name__, forward, backward, wholes))
+        return _mapped(
+            batches.any, engine.with_rule(self.__name__, forward, backward, wholes, self._needed)
+        )
 
 
 def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
@@ -117,7 +120,7 @@ def checkpoint(function: Function) -> Function:
     """The function, of which nothing is kept for the gradient but its arguments: it runs again when
     the gradient is asked for.
     """
-    own = CustomVjp(function)
+    own = CustomVjp(function, needed=False)
     own.defvjp(
         lambda *args: (run_seen(function, args), args),
         lambda args, g: pulled(function, _again(args), {}, range(len(args)), False)[1](g),

@@ -280,3 +280,57 @@ def test_others_run_as_they_are(function):
     for x in (NUMBERS, -NUMBERS, NUMBERS):
         assert_same(compiled(x), function(x))
     assert "catches exceptions" in compiled.explain(NUMBERS)
+
+
+def a_view(x):
+    try:
+        y = x[1:]
+    except IndexError:
+        y = x
+    y += 1
+    return x.sum()
+
+
+def two_names(x):
+    try:
+        a = x * 2
+        b = a
+    except ValueError:
+        a = b = x
+    a += 1
+    return b
+
+
+def parts_that_overlap(x):
+    first, second = x[1:], x[:-1]
+    try:
+        first[0] = x[2] * 3
+        total = second.sum()
+    except ZeroDivisionError:
+        total = 0.0
+    return total + x.sum()
+
+
+@pytest.mark.parametrize("function", [a_view, two_names, parts_that_overlap])
+def test_memory_that_names_share_stays_shared(function):
+    compiled = jitgraph.compile(function)
+    for _ in range(3):
+        mine, pythons = NUMBERS.copy(), NUMBERS.copy()
+        assert_same(compiled(mine), function(pythons))
+        assert_same(mine, pythons)
+
+
+def test_a_write_that_changed_nothing_at_first():
+    def function(x, y):
+        try:
+            x += y
+        except (ValueError, TypeError):
+            y = x
+        return x * 1
+
+    compiled = jitgraph.compile(function)
+    for added in (0.0, 5.0, 0.0, 1.0):
+        mine, pythons = NUMBERS.copy(), NUMBERS.copy()
+        y = np.full(3, added)
+        assert_same(compiled(mine, y), function(pythons, y))
+        assert_same(mine, pythons)

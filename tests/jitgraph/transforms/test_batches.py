@@ -156,3 +156,31 @@ def test_errors_say_what_to_do(name) -> None:
     call, kind, match = ERRORS[name]
     with pytest.raises(kind, match=match):
         call()
+
+
+@pytest.mark.parametrize("stack", [(2,), (4, 3)])
+def test_stacks_of_systems(stack) -> None:
+    a = RNG.standard_normal((*stack[:1], *stack, 2, 2))
+    b = RNG.standard_normal((*stack[:1], 2, 2))
+    expected = np.stack([np.linalg.solve(p, q) for p, q in zip(a, b, strict=True)])
+    np.testing.assert_allclose(vmap(np.linalg.solve)(a, b), expected, rtol=1e-9, atol=1e-12)
+
+
+def test_what_is_written_may_have_more_axes_than_what_is_read() -> None:
+    def rows(a):
+        both = np.zeros((2, 3))
+        both[...] = a
+        both[..., 1] = a[0]
+        return both
+
+    np.testing.assert_array_equal(vmap(rows)(ROWS), np.stack([rows(a) for a in ROWS]))
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_derivatives_of_what_does_not_depend_on_it(mode) -> None:
+    x = ROWS[0]
+    assert not jacobian(np.floor, mode=mode)(x).any()
+    assert not hessian(np.sum)(x).any()
+    of_one = jacobian(lambda p: p["a"] * 2, mode=mode)({"a": x, "b": x})
+    np.testing.assert_array_equal(of_one["a"], 2 * np.eye(3))
+    assert of_one["b"].shape == (3, 3) and not of_one["b"].any()

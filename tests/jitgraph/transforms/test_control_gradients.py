@@ -182,3 +182,58 @@ def test_on_tensors_a_compiled_branch_goes_back_as_a_branch() -> None:
         compiled(leaf).backward()
         np.testing.assert_allclose(leaf.grad.data, differences(function, x), rtol=1e-6)
     assert nodes_of(compiled, COND, leaf) == 1
+
+
+def written_on_one_side(x):
+    u = x * 1
+    if x.sum() > 0:
+        u[0] = u[1] * 3
+    return (u**2).sum()
+
+
+def each_side_another(x):
+    u, v = x * 1, x * 2
+    if x.sum() > 0:
+        u[0] = u[1] * 3
+    else:
+        v[0] = u[0] ** 2
+    return (u**2).sum() + (v * x).sum()
+
+
+def some_steps_write(x):
+    u = x * 1
+    for k in range(12):
+        if k % 3 == 1:
+            continue
+        u[1:] = u[:-1] * 0.5 + x[1:]
+    return (u**2).sum()
+
+
+def element_by_element(x):
+    u = x.copy()
+    for k in range(1, x.shape[0]):
+        u[k] = np.sin(u[k - 1]) + 0.5 * u[k]
+    return (u**2).sum()
+
+
+def also_selected(x):
+    """A branch reads all of what `where` reads a part of."""
+    y = np.exp(x)
+    positive = np.where(x > 0, y, 0.0).sum()
+    z = y * 2 if x.sum() > 0 else y * 3
+    return positive + z.sum()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [written_on_one_side, each_side_another, some_steps_write, element_by_element, also_selected],
+)
+def test_writes_on_some_ways_through_a_function(function) -> None:
+    step = 1e-6
+    for x in (np.array([0.5, 1.5, -0.7]), np.array([-0.5, -1.5, 0.7]), np.linspace(0.1, 1, 40)):
+        found = grad(function)(x)
+        for k in range(x.size):
+            shift = np.zeros_like(x)
+            shift[k] = step
+            slope = (function(x + shift) - function(x - shift)) / (2 * step)
+            assert found[k] == pytest.approx(slope, rel=1e-6, abs=1e-7)

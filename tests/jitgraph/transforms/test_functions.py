@@ -159,3 +159,61 @@ def test_errors_say_what_to_do(name) -> None:
     call, kind, match = ERRORS[name]
     with pytest.raises(kind, match=match):
         call()
+
+
+EDGES = {
+    "what is written over": (
+        lambda x: np.sqrt(np.abs(_first_zeroed(x))).sum(), [4.0, 1.0], [0.0, 0.5]
+    ),
+    "to the power of 0": (lambda x: (x ** np.array([0.0, 1.0])).sum(), [0.0, 0.0], [0.0, 1.0]),
+    "to the constant power of 0": (lambda x: (x**0.0).sum(), [0.0, 2.0], [0.0, 0.0]),
+    "fmax of NaN": (lambda x: np.fmax(x, np.nan).sum(), [0.0, 2.0], [1.0, 1.0]),
+    "fmin of NaN": (lambda x: np.fmin(np.nan, x).sum(), [0.0, 2.0], [1.0, 1.0]),
+}  # fmt: skip
+
+
+def _first_zeroed(x):
+    y = x.copy()
+    y[0] = 0.0
+    return y
+
+
+@pytest.mark.parametrize("name", EDGES)
+def test_at_the_edges_of_domains(name) -> None:
+    function, x, expected = EDGES[name]
+    assert grad(function)(np.array(x)).tolist() == expected
+    if name != "what is written over":  # Tensors that have gradients aren't written to
+        assert grad(function)(Tensor(np.array(x))).tolist() == expected
+
+
+def test_all_of_a_result_that_is_also_selected_from() -> None:
+    def two(x):
+        y = np.exp(x)
+        return y, np.where(x > 0, y, 0.0)
+
+    x, ones = np.array([0.5, -0.7]), np.ones(2)
+    expected = np.exp(x) * [2, 1]
+    for run in (lambda f: f, jitgraph.compile):
+        (found,) = run(lambda x: vjp(two, x)[1]((ones, ones)))(x)
+        np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_a_number_that_an_array_gave_has_no_gradient() -> None:
+    def function(x):
+        total = x.sum()
+        while total < 10:
+            total = total * 2
+        return total * float(x[0])
+
+    with pytest.raises(GradientError, match=r"a number computed from an array.*item\(\)"):
+        grad(function)(X)
+    assert float(Tensor(2.0, requires_grad=True)) == 2.0
+
+
+def test_derivatives_of_what_a_function_closes_over() -> None:
+    x = np.array([1.0, 2.0])
+    pushed = grad(lambda w: jvp(lambda y: (y * w).sum(), (x,), (x,))[1])
+    pulled = grad(lambda w: vjp(lambda y: y * w, x)[1](x)[0].sum())
+    for of_tensor in (pushed, pulled):
+        assert_same(of_tensor(Tensor(x + 1)).data, x)
+    assert grad(lambda a: a * grad(lambda b: a * b)(1.0))(2.0) == 4.0

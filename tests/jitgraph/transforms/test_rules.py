@@ -126,3 +126,60 @@ def test_a_checkpoint_computes_again() -> None:
     )
     count = [sum(n.op.name == "tanh" for n in everywhere(g.nodes)) for g in (kept, again)]
     assert count == [1, 1]  # the first result is not asked for
+
+
+@custom_vjp
+def tenfold(x):
+    return x * 1.0
+
+
+tenfold.defvjp(lambda x: (x * 1.0, None), lambda _, g: (g * 10.0,))
+
+
+def in_a_branch(x):
+    y = tenfold(x) if x.sum() > 0 else x * 2
+    return y.sum()
+
+
+def in_a_loop(x):
+    for _ in range(12):
+        x = tenfold(x)
+    return x.sum()
+
+
+@pytest.mark.parametrize(("function", "slope"), [(in_a_branch, 10), (in_a_loop, 1e12)])
+def test_rules_hold_in_loops_and_branches(function, slope) -> None:
+    assert_same(grad(function)(X), np.full(5, float(slope)))
+
+
+def test_rules_hold_in_compiled_functions_of_tensors() -> None:
+    leaf = Tensor(X, requires_grad=True)
+    jitgraph.compile(lambda x: tenfold(x).sum())(leaf).backward()
+    assert leaf.grad.tolist() == [10.0] * 5
+
+
+def closing_over(x, w):
+    return checkpoint(lambda x: np.sin(x * w))(x).sum()
+
+
+def test_a_checkpoint_closes_over_what_has_a_gradient() -> None:
+    expected = X * np.cos(X * (X + 1)), (X + 1) * np.cos(X * (X + 1))
+    for args in ((X, X + 1), (Tensor(X), Tensor(X + 1))):
+        found = grad(closing_over, (1, 0))(*args)
+        for got, want in zip(found, expected, strict=True):
+            np.testing.assert_allclose(getattr(got, "data", got), want, rtol=1e-14)
+
+
+def test_a_rule_does_not_close_over_what_has_a_gradient() -> None:
+    def function(x, w):
+        @custom_vjp
+        def own(x):
+            return x * w
+
+        own.defvjp(lambda x: (x * w, None), lambda _, g: (g * w,))
+        return own(x).sum()
+
+    for args in ((X, X), (Tensor(X), Tensor(X))):
+        assert_same(np.asarray(grad(function)(*args)), X)
+        with pytest.raises(GradientError, match="no argument of it"):
+            grad(function, (0, 1))(*args)
