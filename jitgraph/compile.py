@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -16,7 +17,7 @@ from jitgraph_codegen.kernels import counters
 from . import config
 from .binding import PLAIN, Bound, bind
 from .calling import inputs_of, run, serves, unwritable
-from .errors import CaptureError, DTypeError, JitgraphError, user_line
+from .errors import CaptureError, DTypeError, GradientError, JitgraphError, user_line
 from .graph import Graph
 from .options import Options
 from .program import Specialisation
@@ -36,6 +37,16 @@ MOST_VERSIONS = 8  # of one signature
 MOST_FORMS = 8  # in which calls are written that get a stub
 MOST_KERNELS, MOST_CALLS = 60, 10  # without asking Numba for the function as it is written
 NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
+
+
+@contextlib.contextmanager
+def _saying_why(reason: str) -> Iterator[None]:
+    """An error that compiled code would not have had says why there is none."""
+    try:
+        yield
+    except GradientError as error:
+        error.add_note(f"It ran op by op, as there is no graph of it: {reason}")
+        raise
 
 
 class _UnrolledError(CaptureError):
@@ -223,7 +234,8 @@ class CompiledFunction:
             raise CaptureError(reason)
         config.log("fallbacks", f"{self.__name__} runs in dynamic mode: {reason}")
         self._fallbacks += 1
-        return self._function(*args, **kwargs)
+        with _saying_why(reason):
+            return self._function(*args, **kwargs)
 
     def _fall(self, bound: Bound, arguments: Arguments, reason: str, args: Any, kwargs: Any) -> Any:
         """The first call of a signature that no graph holds: one rung down, and kept there."""
@@ -236,7 +248,8 @@ class CompiledFunction:
             from .capture.ladder import attempt
 
             self._fallbacks += 1
-            attempted = attempt(self._function, args)
+            with _saying_why(reason):
+                attempted = attempt(self._function, args)
             result = attempted.result
             fallback = Fallback(reason, attempted.numba, attempted.refusal)
             rung = "dynamic mode" if fallback.numba is None else "Numba as it is written"

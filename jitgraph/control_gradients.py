@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
+from .batching import Batched
 from .capture import Trace, Tracer
-from .errors import GradientError, GraphError
+from .errors import CaptureError, GradientError, GraphError
 from .graph import INPUT, SIZE, Graph, Node
 from .ops import elementwise as ew
 from .ops import scalars, views
@@ -129,6 +130,10 @@ class ControlGradient:
 
     def cotangents(self) -> list[Tracer | None]:
         """Of the inputs."""
+        if any(isinstance(g, Batched) for g in self.given.values()):
+            raise CaptureError(
+                f"a batch of cotangents does not go through a loop or a branch ({self.node.where})"
+            )
         return self._of_branch() if self.node.op is COND else self._of_loop()
 
     # a branch

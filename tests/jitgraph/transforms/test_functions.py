@@ -217,3 +217,16 @@ def test_derivatives_of_what_a_function_closes_over() -> None:
     for of_tensor in (pushed, pulled):
         assert_same(of_tensor(Tensor(x + 1)).data, x)
     assert grad(lambda a: a * grad(lambda b: a * b)(1.0))(2.0) == 4.0
+
+
+def test_an_error_on_the_tape_says_why_there_is_no_graph() -> None:
+    def function(x):
+        u = x * 1
+        while u.sum() < 10:
+            u[0] = u[0] + 1
+        return u.sum()
+
+    with pytest.raises(GradientError, match="written in place") as raised:
+        grad(function)(X)
+    (note,) = raised.value.__notes__
+    assert "there is no graph of it" in note and "needs the value of a traced array" in note
