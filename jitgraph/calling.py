@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.lib.array_utils import byte_bounds
 
 from .program import Specialisation
 from .signature import Arguments, layout_of
@@ -63,12 +64,36 @@ def unwritable(found: Specialisation, arguments: Arguments) -> str | None:
     if not written and not found.donated:
         return None
     arrays = [*arguments.arrays, *lifted_arrays(found.captured)]
-    for k in (*written, *found.donated):
-        does = "writes to" if k in written else "is to use the memory of"
+    taken = (*written, *found.donated)
+    for k in taken:
         if not arrays[k].flags.writeable or (k < len(arguments.same) and not arguments.same[k]):
+            does = _does(k in written)
             return f"it {does} an argument that is read-only or not in the machine's own layout"
-        if any(j != k and np.may_share_memory(a, arrays[k]) for j, a in enumerate(arrays)):
-            return f"it {does} an argument that shares memory with another"
+    shared = _sharing(arrays, {*taken})
+    return (
+        None
+        if shared is None
+        else (f"it {_does(shared in written)} an argument that shares memory with another")
+    )
+
+
+def _does(writes: bool) -> str:
+    return "writes to" if writes else "is to use the memory of"
+
+
+def _sharing(arrays: Sequence[np.ndarray[Any, Any]], taken: set[int]) -> int | None:
+    """One of these arrays that may share memory with any other: a sweep over their addresses."""
+    bounds = [(*byte_bounds(a), k) for k, a in enumerate(arrays) if a.size]
+    end = end_of_taken = 0  # of all arrays that start before
+    last_taken = -1
+    for start, stop, k in sorted(bounds):
+        if k in taken and start < end:
+            return k
+        if start < end_of_taken:
+            return last_taken
+        if k in taken and stop > end_of_taken:
+            end_of_taken, last_taken = stop, k
+        end = max(end, stop)
     return None
 
 

@@ -57,7 +57,7 @@ from .process import (
     WRITEABLE,
 )
 from .recycling import SMALLEST
-from .stub import ENTRY, I32, I64, StubBuilder, number
+from .stub import ENTRY, I32, I64, StubBuilder, number, sharing_function
 from .threads import PARALLEL_WORK
 
 LARGEST_INT = 1 << 15  # arithmetic of larger numbers might leave 64 bits
@@ -106,8 +106,8 @@ class _Stub(StubBuilder):
             operator = {ast.Eq: "==", ast.NotEq: "!=", ast.GtE: ">="}[type(tree.ops[0])]
             sides = self._expression(tree.left), self._expression(tree.comparators[0])
             self.guard(self.builder.icmp_signed(operator, *sides))
-        for name in self.program.written:
-            self._check_written(name)
+        if self.program.written:
+            self._check_written(self.program.written)
 
     def _check_form(self) -> None:
         """As many arguments by position, and the same names of the others."""
@@ -272,27 +272,28 @@ class _Stub(StubBuilder):
             itemsize = number(np.dtype(param.dtype).itemsize)
             self.guard(self.builder.icmp_signed(relation, last, itemsize))
 
-    def _check_written(self, name: str) -> None:
+    def _check_written(self, written: Sequence[str]) -> None:
         """Writeable, and sharing no memory with another argument."""
         b = self.builder
-        writeable = b.and_(self.load(self.objects[name], FLAGS, I32), ir.Constant(I32, WRITEABLE))
-        self.guard(b.icmp_signed("!=", writeable, ir.Constant(I32, 0)))
-        start, stop = self._bounds(name)
-        for param in self.signature.params:
-            if isinstance(param, ArrayParam) and not param.scalar and param.name != name:
-                other_start, other_stop = self._bounds(param.name)
-                before = b.icmp_unsigned("<=", stop, other_start)
-                self.guard(b.or_(before, b.icmp_unsigned("<=", other_stop, start)))
+        for name in written:
+            flags = self.load(self.objects[name], FLAGS, I32)
+            writeable = b.and_(flags, ir.Constant(I32, WRITEABLE))
+            self.guard(b.icmp_signed("!=", writeable, ir.Constant(I32, 0)))
+        params = [p for p in self.signature.params if isinstance(p, ArrayParam) and not p.scalar]
+        params.sort(key=lambda param: param.name not in written)
+        starts, stops = zip(*map(self._bounds, params), strict=True)
+        counts = number(len(written)), number(len(params))
+        function = sharing_function(self.module)
+        shared = b.call(function, (self.array_of(starts), self.array_of(stops), *counts))
+        self.same(shared, number(0))
 
-    def _bounds(self, name: str) -> tuple[ir.Value, ir.Value]:
-        param = next(
-            p for p in self.signature.params if isinstance(p, ArrayParam) and p.name == name
-        )
+    def _bounds(self, param: ArrayParam) -> tuple[ir.Value, ir.Value]:
         total: ir.Value = number(np.dtype(param.dtype).itemsize)
         for size in param.sizes:
             known = number(size) if isinstance(size, int) else self.sizes[size]
             total = self.builder.mul(total, known)
-        return self.data[name], self.builder.add(self.data[name], total)
+        start = self.data[param.name]
+        return start, self.builder.add(start, total)
 
     def _count(self) -> None:
         """One more call that is taken here."""

@@ -6,6 +6,7 @@ the meantime, takes them from the end of the list while this one takes them from
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -72,7 +73,16 @@ def missing(kernels: Sequence[KernelSource]) -> int:
 
 
 def _key(kernel: KernelSource) -> str:
-    return store.key("kernel", kernel.entry, machine_name(), _compiler())
+    return store.key("kernel", _nameless(kernel.entry), machine_name(), _compiler())
+
+
+_ARRAY = re.compile(r"^    (\w+) = array_view\(", re.MULTILINE)
+
+
+def _nameless(text: str) -> str:
+    """A kernel's text where its arrays are numbers, whatever the user calls them."""
+    number = {name: f"array {k}" for k, name in enumerate(_ARRAY.findall(text))}
+    return re.sub(r"\w+", lambda word: number.get(word[0], word[0]), text)
 
 
 def machine_code(kernel: KernelSource) -> MachineCode:

@@ -113,3 +113,52 @@ class StubBuilder:
 
 def number(value: int) -> ir.Constant:
     return ir.Constant(I64, value)
+
+
+def sharing_function(module: ir.Module) -> ir.Function:
+    """A function that tells whether some memories share elements with others, as 0 or 1.
+
+    Of addresses of their starts and stops, how many come first that are asked for, and of how many.
+    """
+    function = ir.Function(module, ir.FunctionType(I64, [I64] * 4), "sharing")
+    function.linkage = "internal"
+    starts, stops, asked, count = function.args
+    before, outer, row, inner, pair, after, done = (
+        function.append_basic_block(name)
+        for name in ("before", "outer", "row", "inner", "pair", "after", "done")
+    )
+    builder = ir.IRBuilder(before)
+
+    def at(array: ir.Value, k: ir.Value) -> ir.Value:
+        place = builder.inttoptr(builder.add(array, builder.mul(k, number(8))), I64.as_pointer())
+        return builder.load(place)
+
+    builder.branch(outer)
+    builder.position_at_end(outer)
+    i, found = builder.phi(I64), builder.phi(I64)
+    i.add_incoming(number(0), before)
+    found.add_incoming(number(0), before)
+    builder.cbranch(builder.icmp_signed("<", i, asked), row, done)
+    builder.position_at_end(row)
+    start, stop, following = at(starts, i), at(stops, i), builder.add(i, number(1))
+    builder.branch(inner)
+    builder.position_at_end(inner)
+    j, shared = builder.phi(I64), builder.phi(I64)
+    j.add_incoming(following, row)
+    shared.add_incoming(found, row)
+    builder.cbranch(builder.icmp_signed("<", j, count), pair, after)
+    builder.position_at_end(pair)
+    both = builder.and_(
+        builder.icmp_unsigned("<", start, at(stops, j)),
+        builder.icmp_unsigned("<", at(starts, j), stop),
+    )
+    shared.add_incoming(builder.or_(shared, builder.zext(both, I64)), pair)
+    j.add_incoming(builder.add(j, number(1)), pair)
+    builder.branch(inner)
+    builder.position_at_end(after)
+    i.add_incoming(following, after)
+    found.add_incoming(shared, after)
+    builder.branch(outer)
+    builder.position_at_end(done)
+    builder.ret(found)
+    return function

@@ -1,5 +1,7 @@
 """Machine code of many kernels: compiled side by side, once each, with a bar if it takes long."""
 
+import dataclasses
+import re
 import sys
 
 import numpy as np
@@ -63,6 +65,15 @@ def test_many_kernels(threads: int) -> None:
     loaded = kernels.counters.loaded
     assert added(kernels.machine_codes(made)) == [*range(count)]
     assert kernels.counters.loaded == loaded + count
+
+
+@pytest.mark.usefixtures("cold")
+def test_kernels_that_differ_in_names_alone_are_compiled_once() -> None:
+    (made,) = sources(1)
+    renamed = dataclasses.replace(made, entry=re.sub(r"\bx\b", "weight", made.entry))
+    compiled = kernels.counters.compiled
+    assert added(kernels.machine_codes([made, renamed])) == [0.0, 0.0]
+    assert kernels.counters.compiled == compiled + 1
 
 
 @pytest.mark.parametrize("executable", ["/nowhere/python", "false"])

@@ -589,3 +589,20 @@ def test_division_by_a_size_that_a_step_brings_raises_where_it_is_zero():
         with pytest.raises(ZeroDivisionError):
             call(x)
     assert taken(compiled) == before + 1
+
+
+def test_memory_that_two_of_many_arrays_share_is_seen() -> None:
+    def update(arrays, added):
+        for a in arrays:
+            a *= 2
+        for a in arrays:
+            a += added[0]
+
+    compiled = jitgraph.compile(update)
+    for first, second in [*[(10, 20)] * 5, (10, 11), (11, 10), (90, 30), (30, 91), (10, 20)]:
+        mine, numpys = np.arange(100.0), np.arange(100.0)
+        for run, memory in ((compiled, mine), (update, numpys)):
+            views = [memory[first : first + 4], memory[second : second + 4]]
+            run([np.ones(4), *views, *[np.ones(4) for _ in range(6)]], memory[90:94])
+        np.testing.assert_array_equal(mine, numpys)
+    assert taken(compiled) >= 2
