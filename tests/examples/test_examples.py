@@ -47,3 +47,21 @@ def test_digits_are_read_and_compiling_makes_no_difference(tmp_path) -> None:
     np.testing.assert_allclose(compiled.losses, eager.losses, rtol=0.02)
     assert compiled.accuracies[-1] > 0.75 and len(compiled.losses) == 30
     assert plot.stat().st_size > 1000
+
+
+def test_a_model_of_letters_is_trained_kept_and_writes(tmp_path, capsys) -> None:
+    text, model, plot = (tmp_path / name for name in ("text", "model.safetensors", "gpt.png"))
+    text.write_text("to be or not to be, that is the question. " * 30)
+    sizes = {"steps": 120, "batch": 8, "context": 16, "width": 32, "heads": 2, "layers": 1}
+    arguments = [f"--{name}={size}" for name, size in sizes.items()]
+    files = ["--text", str(text), "--model", str(model), "--output", str(plot)]
+    gpt = example("gpt")
+    found = gpt.main(["train", *arguments, *files, "--rate", "0.01"])
+    assert found.losses[0] > 2.5 and found.losses[-1] < 0.7
+    written = gpt.sample(found, "to be", 60)
+    assert written.startswith("to be or not") and plot.stat().st_size > 1000
+    capsys.readouterr()
+    gpt.main(["sample", "--model", str(model), "--start", "to be", "--letters", "60"])
+    assert capsys.readouterr().out == written + "\n"
+    with pytest.raises(SystemExit, match="the model knows none of"):
+        gpt.sample(found, "#", 1)
