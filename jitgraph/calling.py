@@ -70,11 +70,9 @@ def unwritable(found: Specialisation, arguments: Arguments) -> str | None:
             does = _does(k in written)
             return f"it {does} an argument that is read-only or not in the machine's own layout"
     shared = _sharing(arrays, {*taken})
-    return (
-        None
-        if shared is None
-        else (f"it {_does(shared in written)} an argument that shares memory with another")
-    )
+    if shared is None:
+        return None
+    return f"it {_does(shared in written)} an argument that shares memory with another"
 
 
 def _does(writes: bool) -> str:

@@ -5,6 +5,7 @@ Those of the table become nodes; the others are called in the middle of the prog
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -123,12 +124,8 @@ class Calls:
             self.trace.generators[id(generator)] = generator, random_state(generator)
         results = call.probe([self.trace.values.of(n) for n in inputs])
         assert call.result is not None
-        written = [tracers[k].storage for k in call.mutated]
-        if not pure and sum(t.storage is s for t in tracers for s in written) > len(written):
-            raise CaptureError(
-                f"{call.name} writes to one of two arrays that share memory ({where}); give it a "
-                "copy of one"
-            )
+        if not pure:
+            _refuse_shared(call, tracers)
         if not results:
             call.pure = pure = False  # it is called for what it does
         token_before = () if pure or self.trace.last_call is None else (self.trace.last_call,)
@@ -164,6 +161,16 @@ class Calls:
         tracer.storage.unclear = tracer.storage.mutable and call.aliases
         tracer.storage.calls.append(call)
         return tracer
+
+
+def _refuse_shared(call: HostCall, tracers: Sequence[Tracer]) -> None:
+    """What is called gets copies, where a write to one array would not be seen in another."""
+    written = [tracers[k].storage for k in call.mutated]
+    if sum(t.storage is s for t in tracers for s in written) > len(written):
+        raise CaptureError(
+            f"{call.name} writes to one of two arrays that share memory ({call.where}); give it a "
+            "copy of one"
+        )
 
 
 def _is_number(value: Any) -> bool:
