@@ -239,7 +239,7 @@ def _split(
     joint = simplify(
         Graph(
             graph.name, tuple(trace.inputs), tuple(nodes), everything, graph.guards, writes,
-            tuple(now(value[e].node) for e in graph.effects),
+            tuple(map(now, trace.checks([value[e].node for e in graph.effects]))),
         )
     )  # fmt: skip
     outputs, results = joint.outputs[: len(graph.outputs)], joint.outputs[len(graph.outputs) :]

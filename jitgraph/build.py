@@ -83,7 +83,7 @@ def stage(
         graph = fill_what_is_left(graph, guards)
     offered = [i for i in graph.inputs if on_cpu and str(i.attrs["name"]) in donated]
     offered = [i for i in offered if layouts.get(str(i.attrs["name"]), "C") == "C"]
-    plan = schedule(partition(graph, nesting=on_cpu), on_cpu, offered)
+    plan = schedule(partition(graph, nesting=on_cpu), on_cpu, offered, whole=outer is None)
     known = {n: layouts.get(str(n.attrs["name"]), "C") if on_cpu else "C" for n in graph.inputs}
     for refusal in plan.refusals if config.logs("fusion") else ():
         producer, consumer = refusal.producer, refusal.consumer

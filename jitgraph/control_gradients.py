@@ -23,12 +23,12 @@ import numpy as np
 from .batching import Batched
 from .capture import Trace, Tracer
 from .errors import CaptureError, GradientError, GraphError
-from .graph import INPUT, SIZE, Graph, Node
+from .graph import INPUT, SIZE, Graph, Node, node_with_sizes
 from .ops import elementwise as ew
 from .ops import scalars, views
-from .ops.control import COND, CONTROL_RESULT, LOOP
+from .ops.control import COND, CONTROL_RESULT, EXPECT, LOOP
 from .spec import Spec
-from .symbolic import SMALLEST, Dim, Size, add, mul, sub, substitute, symbol
+from .symbolic import SMALLEST, Dim, add, mul, sub, symbol
 
 KEPT = 64  # steps of a loop whose states are all kept
 
@@ -68,49 +68,32 @@ class Inner:
         return self.value[node]
 
     def replay(
-        self, nodes: Sequence[Node], known: Mapping[Node, Node], sizes: Mapping[str, Dim]
-    ) -> dict[Node, Node]:
-        """Nodes written down again, for other inputs; sizes: what symbols stand for in them."""
+        self, nodes: Sequence[Node], known: Mapping[Node, Node], sizes: Mapping[str, Dim],
+        checking: bool = False,
+    ) -> dict[Node, Node]:  # fmt: skip
+        """Nodes written down again, for other inputs; sizes: what symbols stand for in them;
+        checking: whether they make sure of what is asserted, which was done before where they go
+        back.
+        """
         made = dict(known)
         for node in nodes:
+            if node.op is EXPECT and not checking:
+                continue
             rule = self.trace.rules.get(node)
             if rule is not None and rule.needed:
                 raise GradientError(
                     f"{rule.name} has a rule of its own, which is not followed in a loop or a "
                     f"branch of a graph ({node.where})"
                 )
-            attrs = {key: _with_sizes(value, sizes) for key, value in node.attrs.items()}
-            spec = Spec(_with_sizes(node.spec.shape, sizes), node.spec.dtype, node.spec.weak)
-            new = Node(node.op, tuple(made[i] for i in node.inputs), attrs, spec, node.where)
+            new = node_with_sizes(node, tuple(made[i] for i in node.inputs), sizes)
             made[node] = self.trace.add(new)
         return made
 
-    def graph(self, name: str, outputs: Sequence[Node], writes: Any = ()) -> Graph:
-        nodes = tuple(self.trace.nodes)
-        return Graph(name, tuple(self.inputs), nodes, tuple(outputs), (), tuple(writes))
-
-
-def _with_sizes(value: Any, sizes: Mapping[str, Dim]) -> Any:
-    if isinstance(value, Size):
-        return substitute(value, sizes)
-    if isinstance(value, tuple):
-        return tuple(_with_sizes(v, sizes) for v in value)
-    if isinstance(value, Graph) and sizes:
-        return _graph_with_sizes(value, sizes)
-    return value
-
-
-def _graph_with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
-    made: dict[Node, Node] = {}
-    for node in (*graph.inputs, *graph.nodes):
-        attrs = {key: _with_sizes(value, sizes) for key, value in node.attrs.items()}
-        spec = Spec(_with_sizes(node.spec.shape, sizes), node.spec.dtype, node.spec.weak)
-        made[node] = Node(node.op, tuple(made[i] for i in node.inputs), attrs, spec, node.where)
-    return Graph(
-        graph.name, tuple(made[i] for i in graph.inputs), tuple(made[n] for n in graph.nodes),
-        tuple(made[o] for o in graph.outputs), (),
-        tuple((made[i], made[v]) for i, v in graph.writes),
-    )  # fmt: skip
+    def graph(
+        self, name: str, outputs: Sequence[Node], writes: Any = (), effects: Sequence[Node] = ()
+    ) -> Graph:
+        inputs, nodes = tuple(self.inputs), tuple(self.trace.nodes)
+        return Graph(name, inputs, nodes, tuple(outputs), (), tuple(writes), tuple(effects))
 
 
 @dataclass
@@ -205,20 +188,23 @@ class ControlGradient:
         first = len(trace.nodes)
         with Inner(trace) as inner:
             inputs = [inner.input(i.spec) for i in body.inputs]
-            done = self._repeated(inputs, inner_index, length, step)
+            done, checks = self._repeated(inputs, inner_index, length, step)
             writes = len(body.writes)
             whole = [
                 (i, self._overwritten(inner.tracer(i), inner.tracer(d)))
                 for i, d in zip(inputs, done[:writes], strict=False)
             ]
-            new = inner.graph(f"{body.name}_segments{self._number()}", done[writes:], whole)
+            name = f"{body.name}_segments{self._number()}"
+            new = inner.graph(name, done[writes:], whole, checks)
         attrs = dict(node.attrs) | {"index": str(index), "count": segments, "body": new}
         token = self._added(LOOP, node.inputs, attrs)
-        done = self._results(token)
+        done, checks = self._results(token), [token]
         if rest:
             index = trace.env.index(rest)
             given = [*done[: self._carried], *node.inputs[self._carried :]]
-            done = self._repeated(given, index, rest, add(index, segments * length))
+            done, others = self._repeated(given, index, rest, add(index, segments * length))
+            checks += others
+        trace.superseded_checks[node] = tuple(checks)
         trace.superseded |= {(node, k): d for k, d in enumerate(done)}
         between = trace.nodes[first:]
         pairs = [(done[k], g) for k, g in self.given.items()]
@@ -228,17 +214,23 @@ class ControlGradient:
         parts = dict(zip(wanted, found, strict=True))
         return [parts.pop(i, None) for i in node.inputs]
 
-    def _repeated(self, given: Sequence[Node], index: Dim, count: int, step: Dim) -> list[Node]:
-        """Results of a loop of the same steps; step: what stands for the index of this one."""
+    def _repeated(
+        self, given: Sequence[Node], index: Dim, count: int, step: Dim
+    ) -> tuple[list[Node], list[Node]]:
+        """Results of a loop of the same steps, and what makes sure of what they assert; step: what
+        stands for the index of this one.
+        """
         body, own = self._body, self.node.attrs["index"]
         with Inner(self.trace) as inner:
             old = {i: inner.input(i.spec) for i in body.inputs}
-            made = inner.replay(body.nodes, old, {own: step})
+            made = inner.replay(body.nodes, old, {own: step}, checking=True)
             writes = [(old[i], made[value]) for i, value in body.writes]
             name = f"{body.name}_steps{self._number()}"
-            new = inner.graph(name, [made[o] for o in body.outputs], writes)
+            effects = [made[e] for e in body.effects]
+            new = inner.graph(name, [made[o] for o in body.outputs], writes, effects)
         attrs = dict(self.node.attrs) | {"index": str(index), "count": count, "body": new}
-        return self._results(self._added(LOOP, tuple(given), attrs))
+        token = self._added(LOOP, tuple(given), attrs)
+        return self._results(token), [token] if effects else []
 
     def _results(self, token: Node) -> list[Node]:
         body = self._body
@@ -276,12 +268,12 @@ class ControlGradient:
                 self._put(inner, stack, old[state], start)
                 for stack, state in zip(stacks, states, strict=True)
             ]
-            made = inner.replay(body.nodes, old, {})
+            made = inner.replay(body.nodes, old, {}, checking=True)
             outputs = [made[o] for o in body.outputs]
             changed = [(old[i], made[value]) for i, value in body.writes]
             new = inner.graph(
                 f"{body.name}_kept{self._number()}", outputs,
-                [*changed, *zip(stacks, kept, strict=True)],
+                [*changed, *zip(stacks, kept, strict=True)], [made[e] for e in body.effects],
             )  # fmt: skip
         memory = [
             trace.add(Node(views.UNINITIALISED, (), {"shape": s.shape, "dtype": s.dtype}, s))
@@ -289,6 +281,7 @@ class ControlGradient:
         ]
         given = (*node.inputs[:writes], *memory, *node.inputs[writes:])
         token = self._added(LOOP, given, dict(node.attrs) | {"body": new})
+        trace.superseded_checks[node] = (token,)
         results = [*(i.spec for i in states), *(o.spec for o in body.outputs[self._outputs :])]
         for position, spec in enumerate(results):
             moved = position if position < writes else position + len(stacks)

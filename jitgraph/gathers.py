@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from .checking import checks
 from .graph import Graph, Node
 from .ops.indexing import GATHER, INDEX
 from .spec import FUSABLE
@@ -13,7 +16,8 @@ def with_gathers(graph: Graph) -> Graph:
     A kernel finds a position outside of its axis when others are computed already; the call then
     runs once more in NumPy, which raises.  So nothing may have changed outside of the program.
     """
-    if graph.writes or graph.effects or not any(n.op is INDEX for n in graph.nodes):
+    lasting = graph.writes or not all(map(checks, graph.effects))
+    if lasting or not any(n.op is INDEX for n in graph.nodes):
         return graph
     made: dict[Node, Node] = {}
     nodes = []
@@ -24,7 +28,10 @@ def with_gathers(graph: Graph) -> Graph:
         made[node] = node if kept else Node(op, inputs, node.attrs, node.spec, node.where)
         nodes.append(made[node])
     outputs = tuple(made.get(o, o) for o in graph.outputs)
-    return Graph(graph.name, graph.inputs, tuple(nodes), outputs, graph.guards)
+    return replace(
+        graph, nodes=tuple(nodes), outputs=outputs,
+        effects=tuple(made.get(e, e) for e in graph.effects),
+    )  # fmt: skip
 
 
 def _is_plain(node: Node) -> bool:

@@ -34,6 +34,7 @@ from .symbolic import (
     mul,
     parse_dim,
     sub,
+    substitute,
     surely_nonnegative,
     symbols,
 )
@@ -273,6 +274,36 @@ def pruned(graph: Graph) -> Graph:
     alive = reachable([*graph.needed, *sizes.bringing(guarded)], sizes)
     nodes = tuple(n for n in graph.nodes if n in alive)
     return replace(graph, nodes=nodes)
+
+
+def with_sizes(value: Any, sizes: Mapping[str, Dim]) -> Any:
+    """An attribute, a shape or a graph where other expressions stand for some symbols."""
+    if isinstance(value, Size):
+        return substitute(value, sizes)
+    if isinstance(value, tuple):
+        return tuple(with_sizes(v, sizes) for v in value)
+    if isinstance(value, Graph) and sizes:
+        return _graph_with_sizes(value, sizes)
+    return value
+
+
+def node_with_sizes(node: Node, inputs: tuple[Node, ...], sizes: Mapping[str, Dim]) -> Node:
+    attrs = {key: with_sizes(value, sizes) for key, value in node.attrs.items()}
+    spec = Spec(with_sizes(node.spec.shape, sizes), node.spec.dtype, node.spec.weak)
+    return Node(node.op, inputs, attrs, spec, node.where)
+
+
+def _graph_with_sizes(graph: Graph, sizes: Mapping[str, Dim]) -> Graph:
+    made: dict[Node, Node] = {}
+    for node in (*graph.inputs, *graph.nodes):
+        made[node] = node_with_sizes(node, tuple(made[i] for i in node.inputs), sizes)
+    return Graph(
+        graph.name, tuple(made[i] for i in graph.inputs), tuple(made[n] for n in graph.nodes),
+        tuple(made[o] for o in graph.outputs),
+        tuple(Guard(g.relation, substitute(g.dim, sizes)) for g in graph.guards),
+        tuple((made[i], made[v]) for i, v in graph.writes),
+        tuple(made[e] for e in graph.effects),
+    )  # fmt: skip
 
 
 # text form

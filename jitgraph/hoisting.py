@@ -81,7 +81,7 @@ class _Loop:
         known = self._computed(in_test, {})
         rest = [n for n in in_body if n not in known]
         may_be_none = not self.node.attrs["index"]
-        raising = any(map(_may_raise, _with_operands(rest, self.body.nodes)))
+        raising = any(map(may_raise, _with_operands(rest, self.body.nodes)))
         if may_be_none and raising and self.test is not None:
             known |= self._computed_if_any(rest)
         else:
@@ -214,6 +214,7 @@ def _reading(graph: Graph, new: dict[Node, Node]) -> Graph:
             graph, nodes=tuple(nodes),
             outputs=tuple(made.get(o, o) for o in graph.outputs),
             writes=tuple((i, made.get(v, v)) for i, v in graph.writes),
+            effects=tuple(made.get(e, e) for e in graph.effects),
         )
     )  # fmt: skip
 
@@ -224,7 +225,7 @@ def _is_pure(node: Node) -> bool:
     return node.kind in _PURE and node.op not in (*WRITES, HOST, HOST_RESULT, UNINITIALISED)
 
 
-def _may_raise(node: Node) -> bool:
+def may_raise(node: Node) -> bool:
     return node.kind is Kind.OPAQUE and node.op not in _NEVER_RAISE
 
 

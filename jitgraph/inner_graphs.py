@@ -55,5 +55,6 @@ def handed_on(body: Graph, anew: Sequence[int]) -> tuple[Graph, list[int]]:
         nodes=tuple(nodes),
         outputs=tuple(changed.get(o, o) for o in outputs),
         writes=tuple((body.writes[k][0], changed[body.writes[k][1]]) for k in kept),
+        effects=tuple(changed[e] for e in body.effects),
     )
     return made_body, order

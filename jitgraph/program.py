@@ -18,12 +18,13 @@ from jitgraph_codegen.native import NativeProgram
 from jitgraph_codegen.source import KernelSource
 
 from . import config
+from .checking import check_before_writes, checks
 from .components import write_out_components
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, with_bodies
 from .hoisting import hoist_invariants
+from .loop_fusion import fuse_loops
 from .ops import TABLE
-from .ops.control import EXPECT
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
 from .progress import CompileProgress
@@ -97,9 +98,12 @@ class Specialisation:
     @cached_property
     def graph(self) -> Graph:
         """The graph after simplification."""
-        graph = simplify(_everywhere(simplify(self.captured.graph), hoist_invariants))
+        graph = _everywhere(simplify(self.captured.graph), fuse_loops)
+        graph = simplify(_everywhere(simplify(graph), hoist_invariants))
         if self.options.target == "cpu":
             graph = simplify(_everywhere(graph, write_out_components))
+        if any(map(checks, graph.effects)):
+            return check_before_writes(graph)
         return _everywhere(graph, share_final_values)
 
     @cached_property
@@ -146,7 +150,7 @@ class Specialisation:
     @property
     def asserts(self) -> bool:
         """Whether its program makes sure of what the function asserts."""
-        return any(node.op is EXPECT for node in self.captured.graph.effects)
+        return any(map(checks, self.captured.graph.effects))
 
     @property
     def kernels_to_compile(self) -> int:

@@ -17,6 +17,8 @@ from functools import cached_property
 
 from .access import WRITES, memory_of, reads, result_place, writes_to_arguments
 from .affine import Affine, Index, fixed
+from .checking import checks, may_not_end
+from .errors import CaptureError
 from .evaluation import takes_angle
 from .fuse import Group, Partition, Refusal, Step, drop_unused, external_inputs
 from .graph import SIZE, Node, SizeSources
@@ -24,7 +26,7 @@ from .ops import Kind, views
 from .ops.host import HOST_RESULT
 from .ops.library import MATMUL
 from .ops.views import Slice
-from .symbolic import symbols
+from .symbolic import sub, symbols
 
 _INVERTIBLE = (views.EXPAND_DIMS, views.SQUEEZE, views.TRANSPOSE)
 
@@ -44,18 +46,23 @@ class Plan:
     donated: Mapping[Node, Node]
 
 
-def schedule(partition: Partition, in_place: bool = True, donated: Collection[Node] = ()) -> Plan:
+def schedule(
+    partition: Partition, in_place: bool = True, donated: Collection[Node] = (), whole: bool = True
+) -> Plan:
     """Order the steps that the outputs need; members of groups that no step reads are dropped.
 
     in_place: whether kernels may store into arrays that exist.  donated: inputs whose memory the
-    results may have.
+    results may have.  whole: whether it is a whole program, whose inputs are the caller's arrays.
+    Raises CaptureError where a check would have to come after what could not be undone.
     """
-    return _Scheduler(partition, in_place, donated).plan()
+    return _Scheduler(partition, in_place, donated, whole).plan()
 
 
 class _Scheduler:
-    def __init__(self, partition: Partition, in_place: bool, donated: Collection[Node]) -> None:
-        self.in_place = in_place
+    def __init__(
+        self, partition: Partition, in_place: bool, donated: Collection[Node], whole: bool
+    ) -> None:
+        self.in_place, self.whole = in_place, whole
         self.offered = list(donated)
         self.donated: dict[Node, Node] = {}
         self.partition, self.graph = partition, partition.graph
@@ -140,6 +147,7 @@ class _Scheduler:
 
     def _place_writes(self) -> None:
         own = writes_to_arguments(self.graph)
+        self._check_first(own if self.whole else ())
         outputs = {memory_of(o) for o in self.graph.outputs}
         of_arguments = {*self.graph.inputs, *own}
         for write in [n for n in self.graph.nodes if n.op in WRITES and n in self.maker]:
@@ -155,6 +163,26 @@ class _Scheduler:
                 self.saved.add(write)
             elif write.op is views.UPDATE and self.in_place:
                 self._sink(write)
+
+    def _check_first(self, own: Collection[Node]) -> None:
+        """Put checks before writes to arguments, and before later loops that might not end."""
+        before: list[Step] = []
+        checking = [step for step in self.steps if isinstance(step, Node) and checks(step)]
+        for node in self.graph.nodes if checking else ():
+            if node in checking:
+                if may_not_end(node):
+                    self._put_after(node, before)
+                before.append(node)
+            elif node in own and node in self.maker:
+                self._put_after(node, checking)
+            elif node in self.maker and may_not_end(node):
+                self._put_after(node, before)
+
+    def _put_after(self, later: Step, sooner: Collection[Step]) -> None:
+        for step in sooner:
+            if self._depends(step, later):
+                raise CaptureError("it asserts something that is computed with what comes after it")
+            self.after[later].add(step)
 
     def _donate_argument(self, argument: Node) -> None:
         """Give an argument's memory to a result."""
@@ -261,7 +289,8 @@ class _Scheduler:
         if others or any(self._depends(s, group) for s in first):
             return
         target = write_index(write, value, group)
-        if not all(index == target for index in _accesses(group, write.inputs[0])):
+        read = _accesses(group, write.inputs[0])
+        if not all(index == target or _elsewhere(index, target) for index in read):
             return
         group.outputs.remove(value)
         group.outputs.append(write)  # after the write that it is made upon
@@ -330,6 +359,17 @@ def write_index(write: Node, value: Node, group: Group) -> Index:
         fixed(start) if isinstance(size, int) and size == 1 else i * step + start
         for i, (start, step, size) in zip(index, write.attrs["slices"], strict=True)
     )
+
+
+def _elsewhere(read: Index | None, written: Index) -> bool:
+    """Whether a kernel writes to one place along an axis, and reads at another there."""
+    if read is None:
+        return False
+    for a, b in zip(read, written, strict=True):
+        apart = 0 if a.terms or b.terms else sub(a.offset, b.offset)
+        if isinstance(apart, int) and apart != 0:
+            return True
+    return False
 
 
 def _accesses(group: Group, base: Node) -> Iterator[Index | None]:

@@ -23,9 +23,10 @@ from .capture import (
     capture,
     captured_through,
 )
+from .checking import checks
 from .errors import CaptureError, GradientError, JitgraphError, located
 from .ops import Kind
-from .ops.control import COND, EXPECT, LOOP
+from .ops.control import COND, LOOP
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number, layout_of
@@ -122,7 +123,7 @@ def _specialised(
     wanted = tuple(
         k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
     )
-    if donated and any(n.op is EXPECT for n in captured.graph.effects):
+    if donated and any(map(checks, captured.graph.effects)):
         raise CaptureError("it asserts something of an array's value, and uses up an argument")
     layouts = {
         str(node.attrs["name"]): layout_of(array)

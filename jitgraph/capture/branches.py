@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -54,6 +54,7 @@ class _Side:
     flat: list[tuple[list[Any], Tree]]
     computed: dict[int, Node] = field(default_factory=dict)  # of traced leaves, by identity
     writes: dict[Storage, Node] = field(default_factory=dict)
+    expected: list[Node] = field(default_factory=list)  # what it makes sure of
 
 
 class BranchStatement(Nested):
@@ -126,6 +127,7 @@ class BranchStatement(Nested):
                 side.computed[id(leaf)] = trace.node_of(leaf, self.where)
         side.writes = {s: self._written(s) for s in self._changed()}
         self.sides.append(side)
+        side.expected, self.expected = self.expected, []
         trace.nodes = []
         for storage, (_, inside) in self.stood.items():
             storage.assign(inside)
@@ -149,6 +151,7 @@ class BranchStatement(Nested):
         graphs = []
         for k, (name, side) in enumerate((("taken", first), ("otherwise", second))):
             writes = [(self.stood[s][1], side.writes[s]) for s in changed if s in side.writes]
+            self.expected = side.expected
             graphs.append(self._graph(name, side.nodes, [o[k] for o in outputs], writes))
         self._end()
         results = self._node(graphs, changed, [x.spec for x, _ in outputs])
@@ -193,10 +196,8 @@ class BranchStatement(Nested):
         given_as = {inside: node for node, inside in self.stood.values()}
         attrs: dict[str, Any] = {"written": len(changed)}
         for key, graph in zip(("taken", "otherwise"), graphs, strict=True):
-            attrs[key] = Graph(graph.name, inputs, graph.nodes, graph.outputs, (), graph.writes)
-        given = (self.asked, *(given_as[i] for i in inputs))
-        spec = Spec((), np.dtype(bool))
-        token = self.trace.add(Node(COND, given, attrs, spec, self.where))
+            attrs[key] = replace(graph, inputs=inputs)
+        token = self._added(COND, [self.asked, *(given_as[i] for i in inputs)], attrs)
         specs = [*(i.spec for i in written), *specs]
         return [self._result(token, k, spec) for k, spec in enumerate(specs)]
 

@@ -89,8 +89,12 @@ def compared(comparison: str, a: Any, b: Any) -> Any:
 
 def expected(value: Any) -> Any:
     """What has to be true for the function to go on, at an assertion or before a `raise`."""
-    if type(value) not in TRACERS or value.trace.nested or _settled(_truth(value)) is not None:
-        return value
+    trace = interpreter.tracing.trace
+    if type(value) not in TRACERS or _settled(_truth(value)) is not None:
+        if trace is None or not trace.nested or value:
+            return value
+        trace.expect(trace.tracer(trace.node_of(True, user_line())))  # if it comes to this step
+        return True
     value.trace.expect(ew.LOGICAL_NOT(value))
     return True
 

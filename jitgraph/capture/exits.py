@@ -14,6 +14,11 @@
                                  else:
                                      a = f(a)
 
+    if c:                    if not c:
+        a = f(a)                 raise ValueError
+    else:                =>  a = f(a)
+        raise ValueError
+
 A condition that the program decides can then be a branch of its graph; for all others the function
 does what it did.  A loop over `range` has no condition: it carries the name of its flag.
 """
@@ -35,7 +40,7 @@ def with_one_exit(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements of a function with one return, at the end, and loops without `break` and
     `continue`.  What is not written with branches alone, or would have to be there twice, stays.
     """
-    body = _returning_after_tries(_with_whole_loops(body))
+    body = _returning_after_tries(_with_whole_loops(_raising_first(body)))
     early = [s for s in body[:-1] if _returns(s)]
     last = body[-1:] if body and not isinstance(body[-1], ast.Return) else []
     if not early and not any(map(_returns, last)):
@@ -46,6 +51,35 @@ def with_one_exit(body: list[ast.stmt]) -> list[ast.stmt]:
     result = ast.Return(ast.Name(RESULT, ast.Load()))
     ast.copy_location(result, body[-1])
     return [*made, ast.fix_missing_locations(result)]
+
+
+def is_guard(stmt: ast.AST) -> bool:
+    """Whether a statement raises or does nothing, as its condition says."""
+    return isinstance(stmt, ast.If) and not stmt.orelse and isinstance(stmt.body[-1], ast.Raise)
+
+
+def _raising_first(stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
+    """Sides of branches that raise, with what the other side does after them."""
+    made: list[ast.stmt] = []
+    for stmt in stmts:
+        if isinstance(stmt, _OF_THEIR_OWN):
+            made.append(stmt)
+            continue
+        for name in ("body", "orelse", "finalbody"):
+            if isinstance(getattr(stmt, name, None), list):
+                setattr(stmt, name, _raising_first(getattr(stmt, name)))
+        if isinstance(stmt, ast.If) and stmt.orelse:
+            first, second = stmt.body, stmt.orelse
+            if isinstance(first[-1], ast.Raise):
+                stmt.orelse = []
+                made += [stmt, *second]
+                continue
+            if isinstance(second[-1], ast.Raise):
+                wrong = placed(ast.UnaryOp(ast.Not(), stmt.test), stmt.test)
+                made += [ast.copy_location(ast.If(wrong, second, []), stmt), *first]
+                continue
+        made.append(stmt)
+    return made
 
 
 def _returning_after_tries(stmts: Sequence[ast.stmt]) -> list[ast.stmt]:

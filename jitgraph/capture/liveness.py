@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .exits import flag_of
+from .exits import flag_of, is_guard
 
 Names = frozenset[str]
 Loop = ast.For | ast.While
@@ -201,12 +201,17 @@ def _leaves(stmt: ast.AST) -> bool:
     """Whether a statement of a loop's body may leave the step, or does what a body can't hold."""
     if isinstance(stmt, (*_NO_STEP, ast.Break, ast.Continue)):
         return True
-    inner: Iterable[ast.AST] = ast.iter_child_nodes(stmt)
+    if is_guard(stmt):
+        return False
     if isinstance(stmt, (ast.For, ast.While)):  # a break inside is its own
-        return any(isinstance(n, _NO_STEP) for s in stmt.body for n in ast.walk(s)) or any(
-            map(_leaves, stmt.orelse)
-        )
-    return any(map(_leaves, inner))
+        return any(map(_is_no_step, stmt.body)) or any(map(_leaves, stmt.orelse))
+    return any(map(_leaves, ast.iter_child_nodes(stmt)))
+
+
+def _is_no_step(stmt: ast.AST) -> bool:
+    if isinstance(stmt, _NO_STEP):
+        return True
+    return not is_guard(stmt) and any(map(_is_no_step, ast.iter_child_nodes(stmt)))
 
 
 def _bound(stmts: Sequence[ast.stmt]) -> Iterator[ast.Name]:
@@ -214,6 +219,8 @@ def _bound(stmts: Sequence[ast.stmt]) -> Iterator[ast.Name]:
     waiting: list[ast.AST] = [*stmts]
     while waiting:
         node = waiting.pop()
+        if is_guard(node):
+            continue  # what it binds, nobody reads
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node
         if isinstance(node, ast.comprehension):

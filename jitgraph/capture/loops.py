@@ -13,7 +13,7 @@ from __future__ import annotations
 import builtins
 import sys
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -151,6 +151,8 @@ class LoopStatement(Nested):
             )
         if condition.dtype != np.bool_:
             condition = ew.NOT_EQUAL(condition, 0)
+        if self.expected:
+            self.refuse("its condition asserts something")
         output = condition.node
         self.test = self._step("test", [output], [])
         self.trace.nodes = []
@@ -309,6 +311,7 @@ class LoopStatement(Nested):
             bounds = np.iinfo(node.spec.dtype)
             number = bounds.min <= carried.before.attrs["value"] <= bounds.max
         widens = np.can_cast(wanted.dtype, node.spec.dtype, "safe") or wanted.dtype.kind == "i"
+        widens = widens or (number and self._takes_the_others_dtype(carried, node.spec.dtype))
         surely = self.count != 0 or (not node.spec.ndim and wanted.dtype == node.spec.dtype)
         if number and widens and surely and key not in self.trace.policy.promoted:
             self.trace.policy.promoted[key] = node.spec
@@ -316,6 +319,25 @@ class LoopStatement(Nested):
         raise RefusedError(
             self.key, f"{carried.name!r} is {wanted} before a step and {node.spec} after"
         )
+
+    def _takes_the_others_dtype(self, carried: _Carried, dtype: np.dtype[Any]) -> bool:
+        """Whether a number of Python's meets numbers of this dtype alone, whose dtype it takes at
+        each of these operations; or of wider ones too, if this one holds its value.
+        """
+        assert carried.before is not None
+        value = carried.before.attrs["value"]
+        if dtype.kind != "f" or type(value) is not float or abs(value) > np.finfo(dtype).max:
+            return False
+        is_exact = float(dtype.type(value)) == value
+        for node in self.trace.nodes:
+            if carried.inside in node.inputs:
+                met = {i.spec.dtype for i in node.inputs if not i.spec.weak}
+                fitting = met == {dtype} or (
+                    is_exact and any(d.kind == "f" and np.can_cast(dtype, d) for d in met)
+                )
+                if node.kind is not Kind.ELEMENTWISE or not fitting:
+                    return False
+        return True
 
     def _last(self, value: Any) -> Node:
         if not self.count and not self.endless:
@@ -345,14 +367,13 @@ class LoopStatement(Nested):
         read = self._read(body) if self.test is None else self._read(self.test, body)
         rest = [i for i in self.inputs if i in read and i not in first]
         inputs = (*first, *rest)
-        body = Graph(body.name, inputs, body.nodes, body.outputs, (), body.writes)
+        body = replace(body, inputs=inputs)
         attrs: dict[str, Any] = {
             "index": self.index, "count": self.count, "last": len(self.last), "body": body
         }  # fmt: skip
         if self.test is not None:
-            attrs["test"] = Graph(self.test.name, inputs, self.test.nodes, self.test.outputs)
-        given = tuple(given_as[i] for i in inputs)
-        token = trace.add(Node(LOOP, given, attrs, Spec((), np.dtype(bool)), self.where))
+            attrs["test"] = replace(self.test, inputs=inputs)
+        token = self._added(LOOP, [given_as[i] for i in inputs], attrs)
         specs = [i.spec for i in first] + [o.spec for o in body.outputs[len(names) :]]
         results = [self._result(token, k, spec) for k, spec in enumerate(specs)]
         for storage, result in zip(changed, results, strict=False):

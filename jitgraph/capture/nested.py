@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..graph import CONSTANT, INPUT, Graph, Node
-from ..ops import scalars, views
+import numpy as np
+
+from ..graph import CONSTANT, INPUT, Graph, Node, bodies
+from ..ops import Op, scalars, views
 from ..ops.control import CONTROL_RESULT
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
 from ..spec import Spec
@@ -56,6 +58,7 @@ class Nested:
         trace.nested.append(self)
         self.outer, trace.nodes = trace.nodes, []
         self.written = trace.writes.checkpoint()
+        self.expected: list[Node] = []  # what the graph makes sure of
         self.stood: dict[Storage, tuple[Node, Node]] = {}
         self.inputs: list[Node] = []
         for storage in trace.known_storages:
@@ -98,7 +101,17 @@ class Nested:
             if any(self.trace.env.has_index(d) for d in node.spec.shape):
                 self.refuse("an array has another size at each step")
         label = f"{name}{self.number}"
-        return Graph(label, tuple(self.inputs), tuple(nodes), tuple(outputs), (), tuple(writes))
+        effects, self.expected = tuple(self.trace.checks(self.expected)), []
+        return Graph(
+            label, tuple(self.inputs), tuple(nodes), tuple(outputs), (), tuple(writes), effects
+        )
+
+    def _added(self, op: Op, given: Sequence[Node], attrs: dict[str, Any]) -> Node:
+        """The statement as a node of the graph around it, which checks what its graphs do."""
+        token = self.trace.add(Node(op, tuple(given), attrs, Spec((), np.dtype(bool)), self.where))
+        if any(inner.effects for inner in bodies(token)):
+            self.trace.expected.append(token)
+        return token
 
     def _read(self, *graphs: Graph) -> set[Node]:
         """The inputs that graphs use."""

@@ -66,7 +66,7 @@ from typing import Any, Protocol
 
 from ..errors import CaptureError
 from .control_syntax import BranchText, ControlText, LoopText, TryText, can_be_called, left
-from .exits import HIDDEN, flag_of, with_one_exit
+from .exits import HIDDEN, flag_of, is_guard, with_one_exit
 from .liveness import BranchNames, LoopNames, Position, control_names, position, range_of
 
 RUNTIME = "__jitgraph__"
@@ -388,10 +388,10 @@ class _Rewriter(ast.NodeTransformer):
         return self._runtime("expected", test, [self._condition(test)])
 
     def visit_If(self, node: ast.If) -> ast.stmt | list[ast.stmt]:
-        if isinstance(node.body[-1], ast.Raise):
+        if is_guard(node):
             fine = ast.copy_location(ast.UnaryOp(ast.Not(), node.test), node.test)
             node.test = ast.copy_location(ast.UnaryOp(ast.Not(), self._expected(fine)), node.test)
-            node.body, node.orelse = self._statements(node.body), self._statements(node.orelse)
+            node.body = self._statements(node.body)
             return node
         names = self._names(node)
         if not isinstance(names, BranchNames):

@@ -81,10 +81,11 @@ class Trace:
         self.made: dict[int, Any] = {}  # objects that the function made
         self.generators: dict[int, tuple[Any, Any]] = {}  # of random numbers, with their states
         self.last_call: Node | None = None  # the latest host call that may have effects
-        self.expected: list[Node] = []  # what the program makes sure of
+        self.expected_of_all: list[Node] = []  # what the program makes sure of
         self.loose: set[Node] = set()  # numbers that may be NumPy's or Python's
         self.rules: dict[Node, GradientRule] = {}  # of a function's own, by its results
         self.superseded: dict[tuple[Node, int], Node] = {}  # results of loops, by others
+        self.superseded_checks: dict[Node, tuple[Node, ...]] = {}  # loops, by those that check
         self.on_batches = 0  # functions that run on batches, one in another
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
@@ -286,6 +287,19 @@ class Trace:
         if len(self.expected) > MOST_EXPECTED:
             where = self.expected[-1].where
             raise CaptureError(f"it asserts something of a value at each step of a loop ({where})")
+
+    def checks(self, effects: Sequence[Node]) -> list[Node]:
+        """Effects of the graph, with the loops that took others' places."""
+        found: list[Node] = []
+        for node in effects:
+            others = self.superseded_checks.get(node)
+            found += [node] if others is None else self.checks(others)
+        return found
+
+    @property
+    def expected(self) -> list[Node]:
+        """What the graph that is being written down makes sure of."""
+        return self.nested[-1].expected if self.nested else self.expected_of_all
 
     def viewed(self, node: Node, chain: Sequence[ViewStep]) -> Node:
         """The value that a chain of views shows of a storage's value."""

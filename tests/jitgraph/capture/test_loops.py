@@ -196,6 +196,25 @@ def check(compiled, function, args) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-12)
 
 
+def sums_in_single_precision(x):
+    total, best, decaying = 0.0, -1e30, 0.1
+    for _ in range(20):
+        x = x * np.float32(0.9)
+        total = total + (x * x).sum()
+        best = np.maximum(best, x.max())
+        decaying = decaying * x[1] + 0.25
+    return total, best, decaying
+
+
+def test_a_number_of_pythons_is_of_the_arrays_precision_from_the_start() -> None:
+    compiled = jitgraph.compile(sums_in_single_precision, strict=True)
+    x = np.array([0.5, 1.5], "f4")
+    for got, want in zip(compiled(x), sums_in_single_precision(x), strict=True):
+        assert got.dtype == want.dtype == np.float32
+        np.testing.assert_allclose(got, want, rtol=1e-6)
+    assert loops_of(compiled.graph(x)) == 1
+
+
 @pytest.mark.parametrize("function", LOOPS, ids=lambda f: f.__name__)
 def test_one_program_for_any_number_of_steps(function) -> None:
     compiled = jitgraph.compile(function, strict=True)
