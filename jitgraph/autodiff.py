@@ -162,6 +162,8 @@ def _active(nodes: Sequence[Node], wanted: set[Node], trace: Trace) -> set[Node]
     active = set(wanted)
     reached: dict[Node, list[bool]] = {}  # results of loops and branches
     for node in nodes:
+        if node in trace.unrecorded:
+            continue
         rule = _rule(node, active, trace)
         if rule is not None:
             if any(i in active for i in rule.inputs):

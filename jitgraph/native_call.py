@@ -26,7 +26,8 @@ from jitgraph_codegen.native import (
     everywhere,
 )
 
-from .capture.surroundings import Fixture, Lifted, Place
+from .capture.surroundings import Fixture, Lifted
+from .place import Place
 from .program import Specialisation
 from .signature import ALIAS, ARRAY, FLOAT, INTEGER, NUMBER, STATIC, Same
 from .tree import LEAF, Tree
@@ -129,7 +130,7 @@ def _plain(found: Specialisation) -> bool:
     single = found.tree is LEAF or found.tree.kind is type(None)
     flat = found.tree.kind is tuple and all(child is LEAF for child in found.tree.children)
     outputs = found.graph.outputs
-    numbers = any(o.spec.weak for o in outputs)
+    numbers = any(o.spec.weak for o in outputs) or found.captured.trains
     return (single or flat) and not numbers and list(found.results) == list(range(len(outputs)))
 
 

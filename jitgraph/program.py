@@ -80,6 +80,7 @@ class Specialisation:
     lifted_entries: tuple[Any, ...]
     origins: Mapping[str, str]  # what in the arguments a size is, as in "x.shape[0]"
     donated: tuple[int, ...] = ()  # positions of the inputs whose memory the results may have
+    gradients: tuple[tuple[Tensor, int | None], ...] = ()  # whose `.grad` is an output, or None
     hits: int = 0
     not_native: str | None = None  # why calls go through Python; empty if they do not
     forms: set[CallForm] = field(default_factory=set)  # of calls that a stub was made for
@@ -199,6 +200,8 @@ class Specialisation:
     @cached_property
     def _returned(self) -> tuple[Callable[[Any], Any], ...]:
         """How each output is handed to the user: 0-d results are NumPy's or Python's scalars."""
+        if self.captured.trains:
+            return tuple(_number_or_tensor(o.spec.weak) for o in self.captured.graph.outputs)
         return tuple(map(_handed_out, self.captured.graph.outputs))
 
     def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
@@ -206,13 +209,15 @@ class Specialisation:
         computed = self.forward(*arrays, sizes)
         if self.wanted:
             return self._assembled(self._on_tape(computed, sizes, inputs), sizes)
-        if any(t is not None for t in inputs):
+        if any(t is not None for t in inputs) and not self.captured.trains:
             return self._assembled([Tensor(v) for v in computed], sizes)
         return self.built(computed, sizes)
 
     def built(self, computed: Sequence[Any], sizes: Sequence[int]) -> Any:
         """The function's value from the program's results."""
         values = [r(v) for r, v in zip(self._returned, computed, strict=True)]
+        for tensor, position in self.gradients:
+            tensor._grad = None if position is None else values[position]
         if self.tree is LEAF and self.results == (0,):
             return values[0]
         return self._assembled(values, sizes)
@@ -264,6 +269,10 @@ def _handed_out(node: Node) -> Callable[[Any], Any]:
     if node.spec.ndim or _stays_array(node):
         return lambda value: value
     return lambda value: value[()]
+
+
+def _number_or_tensor(weak: bool) -> Callable[[Any], Any]:
+    return (lambda value: value.item()) if weak else Tensor
 
 
 def _stays_array(node: Node) -> bool:

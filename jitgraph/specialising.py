@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import config, interpreter
+from .autodiff import pulled_back
 from .binding import Bound
 from .calling import lifted_arrays, lifted_entries, tensor_of
 from .capture import (
@@ -20,6 +21,7 @@ from .capture import (
     ControlPolicy,
     RefusedError,
     Tracer,
+    Training,
     capture,
     captured_through,
 )
@@ -91,8 +93,11 @@ def _specialised(
     inputs, fixed, origins = _inputs(signature, bound, arguments, env)
     results: list[int | Fixed] = []
     trees: list[Tree] = []
+    gradients: list[tuple[Tensor, int | None]] = []
 
     def traced(tracers: Sequence[Tracer]) -> list[Any]:
+        training: Training = interpreter.tracing.trace.training
+        training.pulled_back = pulled_back
         rest = iter(tracers)
         leaves = [next(rest) if v is _TRACED else v for v in fixed]
         leaves = [leaves[v.position] if isinstance(v, _Alias) else v for v in leaves]
@@ -115,14 +120,20 @@ def _specialised(
             else:
                 kind = type(leaf).__name__
                 raise CaptureError(f"it returns a value of type {kind}, which is not captured")
+        for tensor, gradient in training.left():
+            gradients.append((tensor, None if gradient is None else len(outputs)))
+            outputs += [] if gradient is None else [gradient]
         return outputs
 
+    if policy.trains and any(t is not None and t.requires_grad for t in arguments.tensors):
+        raise CaptureError("an argument is to collect gradients, in a function that trains")
     captured = _captured(name, traced, inputs, env, arguments.any_tensor, policy)
     lifted = captured.lifted
     everything = [*arguments.tensors, *[tensor_of(t.value) for t in lifted]]
     wanted = tuple(
         k for k, t in enumerate(everything) if t is not None and t.requires_grad and is_recording()
     )
+    wanted = () if policy.trains else wanted
     if donated and any(map(checks, captured.graph.effects)):
         raise CaptureError("it asserts something of an array's value, and uses up an argument")
     layouts = {
@@ -134,7 +145,7 @@ def _specialised(
     made = Specialisation(
         captured, layouts, options, trees[0], tuple(results),
         wanted if _is_differentiable(captured, wanted) else (), lifted_entries(captured), origins,
-        () if arguments.any_tensor else _donated(inputs, donated),
+        () if arguments.any_tensor else _donated(inputs, donated), tuple(gradients),
     )  # fmt: skip
     if made.wanted and any(n.op in (COND, LOOP) for n in captured.graph.nodes):
         try:

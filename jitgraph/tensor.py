@@ -73,7 +73,7 @@ class Tensor(ArrayMethods):
     requires_grad: collect the gradient of later results with respect to this tensor in `.grad`.
     """
 
-    __slots__ = ("__weakref__", "_record", "data", "grad", "requires_grad")
+    __slots__ = ("__weakref__", "_grad", "_record", "data", "requires_grad")
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
         array = data.data if isinstance(data, Tensor) else _as_array(data, dtype)
@@ -86,8 +86,23 @@ class Tensor(ArrayMethods):
             )
         self.data: np.ndarray[Any, Any] = array
         self.requires_grad = requires_grad
-        self.grad: Tensor | None = None
+        self._grad: Tensor | None = None
         self._record: Record | None = None
+
+    @property
+    def grad(self) -> Any:
+        """The gradient collected so far, a Tensor, or None; what stands for it in a function that
+        is being captured and trains.
+        """
+        trace = interpreter.tracing.trace
+        return self._grad if trace is None or not trace.trains else trace.training.of(self)
+
+    @grad.setter
+    def grad(self, gradient: Any) -> None:
+        if interpreter.tracing.trace is None:
+            self._grad = gradient
+        else:
+            interpreter.tracing.trace.training.set(self, gradient)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -420,7 +435,7 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
     except (ValueError, TypeError) as error:
         raise _named(error, op, args) from error
     out = Tensor.__new__(Tensor)
-    out.data, out.requires_grad, out.grad, out._record = result, False, None, None
+    out.data, out.requires_grad, out._grad, out._record = result, False, None, None
     if result.dtype.kind == "c" and _mode.recording and any(map(_needs_grad, args)):
         raise GradientError(
             f"{op.name} gives complex numbers, which have no gradients here ({user_line()}); "

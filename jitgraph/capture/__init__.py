@@ -8,6 +8,7 @@ from .runtime import captured_through
 from .superseding import with_superseded
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
+from .training import Training
 
 __all__ = [
     "TRACERS",
@@ -19,6 +20,7 @@ __all__ = [
     "ScalarTracer",
     "Trace",
     "Tracer",
+    "Training",
     "capture",
     "captured_through",
     "with_superseded",

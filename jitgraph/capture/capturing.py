@@ -30,6 +30,7 @@ class Captured:
     lifted: arrays of the surroundings, the graph's last inputs.
     fixtures: values of the surroundings that must be what they were.
     hosts: the functions its host nodes call.
+    trains: whether its backward passes are a part of it, and its results Tensors.
     """
 
     graph: Graph
@@ -37,6 +38,7 @@ class Captured:
     fixtures: tuple[Fixture, ...]
     hosts: tuple[HostCall, ...]
     env: ShapeEnv
+    trains: bool = False
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -69,7 +71,7 @@ def capture(
     Raises `CaptureError` for what a graph can't hold, the errors NumPy would raise for wrong shapes
     and dtypes, and `RefusedError` for a loop that is to be run step by step.
     """
-    trace = Trace(env, of_tensors, policy)
+    trace = Trace(env, of_tensors or (policy is not None and policy.trains), policy)
     outer, interpreter.tracing.trace = interpreter.tracing.trace, trace
     dims.push(env)
     try:
@@ -122,8 +124,9 @@ def capture(
         tuple(replace[n] for n in effects),
     )
     return Captured(
-        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env
-    )
+        graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env,
+        trace.trains,
+    )  # fmt: skip
 
 
 def _check_repeatable(trace: Trace) -> None:

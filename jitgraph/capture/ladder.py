@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 
 from .. import config
+from ..place import Place
 from ..tree import flatten
-from .surroundings import Fixture, Place
+from .surroundings import Fixture
 from .syntax import source_tree
 
 _EFFECTS = frozenset(("print", "input", "open", "random"))  # seen twice if both are called

@@ -43,10 +43,11 @@ class ControlPolicy:
     """What one capture after another learns about a function's loops and branches.
 
     refused: those that Python runs.  promoted: what a name is from the first step on, by
-    loop and name.  of_numbers: whether those that compute a number at a time are run in Python,
-    or end the capture.
+    loop and name.  trains: whether the function has backward passes of its own.  of_numbers:
+    whether those that compute a number at a time are run in Python, or end the capture.
     """
 
+    trains: bool = False
     allowed: bool = True
     of_numbers: bool = False
     refused: dict[str, str] = field(default_factory=dict)

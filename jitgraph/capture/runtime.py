@@ -35,6 +35,7 @@ from ..functions.creation import CREATORS
 from ..methods import ArrayMethods
 from ..ops import elementwise as ew
 from ..ops import scalars
+from ..place import Place
 from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor
 from ..tree import flatten
@@ -44,7 +45,7 @@ from .extremes import extreme
 from .host import Tried
 from .loops import LoopStatement
 from .random_state import GENERATORS, generator_of
-from .surroundings import LIBRARIES, Place, is_constant, is_library
+from .surroundings import LIBRARIES, is_constant, is_library
 from .syntax import rewritten
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
@@ -106,6 +107,8 @@ class CaptureRuntime:
             if is_library(owner.__name__) and (callable(value) or isinstance(value, ModuleType)):
                 return value
             return self._found(Place(vars(owner), name), value)
+        if type(owner) is Tensor and name == "data" and self.trace.trains:
+            return self.trace.lift(owner)
         if isinstance(owner, (ArrayMethods, SymbolicInt, np.ndarray)):
             return value
         if isinstance(owner, type) and is_library(owner.__module__):
@@ -140,6 +143,13 @@ class CaptureRuntime:
         return value
 
     def set_attribute(self, owner: Any, name: str, value: Any) -> None:
+        if type(owner) is Tensor and name == "grad":
+            owner.grad = value
+            return
+        if type(owner) is Tensor and name == "data":
+            self.trace.training.begin("it assigns the data of a Tensor")
+            self._set_data(owner, value)
+            return
         before = getattr(owner, name, None)
         if type(value) is Tracer and self.trace.writes.shows(value, before):
             return  # `self.u += v` has changed the array itself
@@ -150,6 +160,15 @@ class CaptureRuntime:
             )
         self._refuse_change(type(owner).__name__)
         setattr(owner, name, value)
+
+    def _set_data(self, tensor: Tensor, value: Any) -> None:
+        trace = self.trace
+        target = trace.lift(tensor)
+        if value is target or trace.writes.shows(value, target):
+            return
+        if type(value) is not Tracer or (value.shape, value.dtype) != (target.shape, target.dtype):
+            raise CaptureError(f"a Tensor's data becomes an array of another kind ({user_line()})")
+        trace.writes.write(target, value)
 
     # loops and branches
 

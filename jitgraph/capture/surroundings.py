@@ -10,35 +10,16 @@ import sys
 from collections import deque
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
-from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from ..place import Place
+
 LIBRARIES = frozenset(("numpy", "scipy", "jitgraph", "numba", "jitgraph_codegen"))
-_MISSING = object()
 _COMPARED = (int, float, complex, str, bytes, bool, tuple, frozenset)
 _CONSTANT = (ModuleType, BuiltinFunctionType, np.ufunc)  # nobody rebinds these names
-
-
-@dataclass(frozen=True)
-class Place:
-    """A name in a module's globals, a closure's cell, or an object's attribute."""
-
-    owner: Any
-    name: str
-
-    @property
-    def key(self) -> tuple[int, str]:
-        return id(self.owner), self.name
-
-    def read(self) -> Any:
-        owner = self.owner
-        if type(owner) is dict:
-            return owner.get(self.name, _MISSING)
-        if type(owner) is CellType:
-            return owner.cell_contents
-        return getattr(owner, self.name, _MISSING)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from ..ops import elementwise as ew
 from ..ops.control import COND, EXPECT, LOOP
 from ..ops.library import MATMUL
 from ..ops.scalars import is_python_number
+from ..place import Place
 from ..spec import PYTHON_SCALARS, Spec, dims, spec_of
 from ..symbolic import Dim, ShapeEnv, Size
 from ..symbolic_int import SymbolicInt
@@ -30,8 +31,9 @@ from .host import HostCall
 from .loops import ControlPolicy
 from .nested import Nested
 from .random_state import set_random_state
-from .surroundings import Fixture, Lifted, Place
+from .surroundings import Fixture, Lifted
 from .tracer import TRACERS, ScalarTracer, Storage, Tracer, ViewStep
+from .training import Training
 from .values import Values
 from .writes import Writes
 
@@ -65,7 +67,10 @@ class Trace:
         self, env: ShapeEnv, of_tensors: bool = False, policy: ControlPolicy | None = None
     ) -> None:
         self.env, self.policy = env, policy or ControlPolicy(allowed=not of_tensors)
-        self.recording = is_recording()
+        self.trains = self.policy.trains  # backward passes are a part of the function
+        self.recording = is_recording() and not self.trains
+        self.tensors: list[Tensor] = []  # of the surroundings, in a function that trains
+        self.unrecorded: set[Node] = set()  # computed where no gradient is to go
         self.of_tensors = of_tensors
         self.inputs: list[Node] = []
         self.nodes: list[Node] = []
@@ -90,6 +95,7 @@ class Trace:
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)
+        self.training = Training(self)
         env.arithmetic = self._arithmetic  # type: ignore[method-assign]
         env.ufunc = self._ufunc_of_sizes  # type: ignore[method-assign]
 
@@ -127,6 +133,8 @@ class Trace:
         """An array or Tensor from outside: read anew at every call, so that trained weights are
         seen.
         """
+        if self.trains and isinstance(value, Tensor):
+            return self._lift_tensor(value, place)
         storage = self.lifted_storages.get(id(value))
         if storage is None:
             array = value.data if isinstance(value, Tensor) else value
@@ -147,6 +155,18 @@ class Trace:
             self.lifted_storages[id(value)] = storage
             self.lifted.append(Lifted(value, place))
         return self._shown(storage)
+
+    def _lift_tensor(self, tensor: Tensor, place: Place | None) -> Tracer:
+        """The array in a Tensor that the program trains, or reads while it does."""
+        if place is not None:
+            self.rely_on(place, tensor)
+        storage = self.lifted_storages.get(id(tensor))
+        if storage is not None:
+            return self._shown(storage)
+        self.tensors.append(tensor)
+        tracer = self.lift(tensor.data, Place(tensor, "data"))
+        self.lifted_storages[id(tensor)] = tracer.storage
+        return tracer
 
     def literal_array(self, array: np.ndarray[Any, Any]) -> Tracer:
         """An array made from constants in the function: a new one at every call."""
@@ -215,6 +235,8 @@ class Trace:
             raise type(error)(f"{error} ({where})") from None
         _check_literals(op, inputs, where)
         node = self.add(Node(op, inputs, attrs, spec, where))
+        if self.trains and not is_recording():
+            self.unrecorded.add(node)
         if not self.decided.isdisjoint(inputs):
             self._check_decided(node)
         source = args[0] if args else None

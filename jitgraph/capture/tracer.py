@@ -170,6 +170,10 @@ class Tracer(ArrayMethods):
         """The single element as a Python number, known when the program runs."""
         return self.trace.apply(scalars.ITEM, (self,), {})
 
+    def backward(self, gradient: Any = None) -> None:
+        """Add its gradient to that of every Tensor it depends on; see `training`."""
+        self.trace.training.backward(self, gradient)
+
     def __copy__(self) -> Any:
         return self.copy()
 

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
+from jitgraph_codegen.program import DeoptimisedError
+
 from ..compile import CompiledFunction, compile
+from ..errors import CaptureError
+from ..interpreter import tracing
+from ..place import Place
 from ..tensor import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -72,14 +78,49 @@ class Optimizer:
         for group in self.param_groups:
             group["lr"] = value
 
+    def _captured_zero_grad(self, trace: Any) -> None:
+        _Structure.of(self).keep(trace)
+        for parameter in self._numbers():
+            trace.training.set(parameter, None)
+
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
+        if tracing.trace is not None:
+            self._captured_zero_grad(tracing.trace)
+            return
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
 
+    def _captured_step(self, trace: Any) -> None:
+        """The step as a part of a program: the rule on what is traced."""
+        trace.training.begin("the step of an optimiser is a part of it")
+        _Structure.of(self).keep(trace)
+        training = trace.training
+        for group in self.param_groups:
+            pairs = [(p, training.of(p)) for p in group["params"]]
+            pairs = [(p, g) for p, g in pairs if g is not None]
+            if not pairs:
+                continue
+            parameters, gradients = map(list, zip(*pairs, strict=True))
+            taking = _Step(self, group, parameters)
+            options = self.options(group, taking.next_number())
+            fixed = {name: value for name, value in options.items() if name in self.static}
+            taking.names = tuple(name for name in options if name not in fixed)
+            now = taking.numbers(taking.next_number())
+            numbers = training.numbers(taking, now, gradients[0])
+            kept = [[trace.lift(self._kept(p, group, name), _Kept(self, name, p))
+                     for p in parameters] for name in self.states]  # fmt: skip
+            data = [trace.lift(p) for p in parameters]
+            with training.on_arrays():
+                options = fixed | dict(zip(taking.names, numbers, strict=True))
+                training.call(type(self).rule, data, gradients, *kept, **options)
+
     def step(self) -> None:
         """Change every parameter that has a gradient."""
+        if tracing.trace is not None:
+            self._captured_step(tracing.trace)
+            return
         for group in self.param_groups:
             by_step: dict[int, list[Tensor]] = {}  # those that have been changed equally often
             for parameter in group["params"]:
@@ -91,14 +132,29 @@ class Optimizer:
                 self._change(group, parameters, number)
 
     def _change(self, group: dict[str, Any], parameters: Sequence[Tensor], number: int) -> None:
-        kept = []
-        for name in self.states:
-            for parameter in parameters:
-                self.state[parameter].setdefault(name, self.start(name, parameter.data, group))
-            kept.append([self.state[p][name] for p in parameters])
+        kept = [[self._kept(p, group, name) for p in parameters] for name in self.states]
         data = [p.data for p in parameters]
         gradients = [p.grad.data for p in parameters if p.grad is not None]
         self._program()(data, gradients, *kept, **self.options(group, number))
+
+    def _kept(self, parameter: Tensor, group: Mapping[str, Any], name: str) -> Array:
+        """An array that is kept for a parameter, made where there is none."""
+        state = self.state.setdefault(parameter, {})
+        if name not in state:
+            state[name] = self.start(name, parameter.data, group)
+        array: Array = state[name]
+        return array
+
+    def _structure(self) -> tuple[Any, ...]:
+        """What a program that steps is compiled for: the parameters, and options that are compiled
+        in.
+        """
+        found = []
+        for group in self.param_groups:
+            options = self.options(group, 2)
+            fixed = tuple(options[name] for name in self.static)
+            found.append((fixed, tuple(map(id, group["params"]))))
+        return tuple(found)
 
     def start(self, name: str, data: Array, group: Mapping[str, Any]) -> Array:
         """What a kept array is at first; empty, if the options have no use for it."""
@@ -154,3 +210,71 @@ class Optimizer:
     def _numbers(self) -> dict[Tensor, int]:
         every = [p for group in self.param_groups for p in group["params"]]
         return {p: k for k, p in enumerate(every)}
+
+
+class _Step:
+    """What Python does in a step of a program: it counts, and tells the rule the numbers.
+
+    names: the options that are numbers.
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, group: dict[str, Any], parameters: Sequence[Tensor]
+    ) -> None:
+        self.optimizer, self.group, self.parameters = optimizer, group, parameters
+        self.names: tuple[str, ...] = ()
+
+    def next_number(self) -> int:
+        """Raises CaptureError where the parameters have been changed in other numbers of steps."""
+        states = [self.optimizer.state.setdefault(p, {}) for p in self.parameters]
+        taken = {state.get("step", 0) for state in states}
+        if len(taken) > 1:
+            raise CaptureError("the optimiser has changed some parameters more often than others")
+        return int(taken.pop()) + 1
+
+    def numbers(self, number: int) -> tuple[float, ...]:
+        options = self.optimizer.options(self.group, number)
+        return tuple(float(options[name]) for name in self.names)
+
+    def __call__(self, gradient: Any) -> tuple[float, ...]:
+        try:
+            number = self.next_number()
+        except CaptureError as error:
+            raise DeoptimisedError(str(error)) from None
+        found = self.numbers(number)
+        for parameter in self.parameters:
+            self.optimizer.state[parameter]["step"] = number
+        return found
+
+
+@dataclass(frozen=True)
+class _Structure(Place):
+    """What an optimiser's programs are compiled for, the same object as long as it is the same."""
+
+    known: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, optimizer: Optimizer) -> _Structure:
+        return cls(optimizer, "structure", optimizer._structure())
+
+    def keep(self, trace: Any) -> None:
+        """Use the program that is being captured only as long as it is the same."""
+        trace.rely_on(self, self.known)
+
+    def read(self) -> Any:
+        now = self.owner._structure()
+        return self.known if now == self.known else now
+
+
+@dataclass(frozen=True)
+class _Kept(Place):
+    """An array that an optimiser keeps for a parameter."""
+
+    parameter: Tensor
+
+    @property
+    def key(self) -> tuple[int, str]:
+        return id(self.owner), f"{self.name} {id(self.parameter)}"
+
+    def read(self) -> Any:
+        return self.owner.state.get(self.parameter, {}).get(self.name)

@@ -15,16 +15,13 @@ Arrays = list[Array]
 
 def _sgd(
     data: Arrays, gradients: Arrays, velocities: Arrays, lr: float, momentum: float,
-    dampening: float, weight_decay: float, nesterov: bool, kind: str,
+    share: float, weight_decay: float, nesterov: bool, moving: bool,
 ) -> None:  # fmt: skip
-    """kind: "plain" without momentum, "first" and "later" steps with it."""
+    """share: of the gradient in the velocity, from which dampening takes in later steps."""
     for p, g, v in zip(data, gradients, velocities, strict=True):
         g = g + weight_decay * p
-        if kind == "first":
-            v[...] = g
-        elif kind == "later":
-            v[...] = momentum * v + (1 - dampening) * g
-        if kind != "plain":
+        if moving:
+            v[...] = momentum * v + share * g
             g = g + momentum * v if nesterov else v
         p -= lr * g
 
@@ -36,7 +33,7 @@ class SGD(Optimizer):
 
     states = ("velocity",)
     rule = staticmethod(_sgd)
-    static = ("nesterov", "kind")
+    static = ("nesterov", "moving")
 
     def __init__(
         self, parameters: Iterable[Any], lr: float = 1e-3, momentum: float = 0.0,
@@ -55,9 +52,10 @@ class SGD(Optimizer):
         return bool(group["momentum"])
 
     def options(self, group: Mapping[str, Any], number: int) -> dict[str, Any]:
-        moving = "first" if number == 1 else "later"
-        kind = {"kind": moving if group["momentum"] else "plain"}
-        return super().options(group, number) | kind
+        found = super().options(group, number)
+        dampening = found.pop("dampening")
+        share = 1.0 if number == 1 else 1.0 - dampening
+        return found | {"share": share, "moving": bool(group["momentum"])}
 
 
 def _adam(
