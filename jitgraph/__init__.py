@@ -16,12 +16,14 @@ from .creation import (
     eye,
     from_numpy,
     full,
+    get_rng_state,
     linspace,
     manual_seed,
     ones,
     rand,
     randint,
     randn,
+    set_rng_state,
     tensor,
     zeros,
 )  # fmt: skip
@@ -55,12 +57,12 @@ from .transforms import (
 from .version import __version__
 
 __all__ = [
-    "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CheckpointError",
-    "CompiledFunction", "DTypeError", "GradientError", "Graph", "GraphError", "JitgraphError",
-    "RecompileWarning", "ShapeError", "Tensor", "__version__", "arange", "checkpoint", "compile",
-    "cond", "custom_vjp", "eye", "fori_loop", "from_numpy", "full", "get_num_threads", "grad",
-    "hessian", "hvp", "jacobian", "jvp", "linspace", "load", "load_metadata", "manual_seed",
-    "map", "no_grad", "ones", "parse", "rand", "randint", "randn", "random", "save", "scan",
-    "set_num_threads", "stop_gradient", "tensor", "value_and_grad", "vjp", "vmap", "while_loop",
-    "zeros", *_functions.__all__,
+    "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CheckpointError", "CompiledFunction",
+    "DTypeError", "GradientError", "Graph", "GraphError", "JitgraphError", "RecompileWarning",
+    "ShapeError", "Tensor", "__version__", "arange", "checkpoint", "compile", "cond", "custom_vjp",
+    "eye", "fori_loop", "from_numpy", "full", "get_num_threads", "get_rng_state", "grad",
+    "hessian", "hvp", "jacobian", "jvp", "linspace", "load", "load_metadata", "manual_seed", "map",
+    "no_grad", "ones", "parse", "rand", "randint", "randn", "random", "save", "scan",
+    "set_num_threads", "set_rng_state", "stop_gradient", "tensor", "value_and_grad", "vjp", "vmap",
+    "while_loop", "zeros", *_functions.__all__,
 ]  # fmt: skip

@@ -9,20 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .capture import Trace, Tracer, with_superseded
 from .capture.trace import GradientRule
 from .control_gradients import ControlGradient, results_of_side
 from .errors import GradientError
-from .graph import INPUT, Graph, Node, reachable, sizes_assumed
+from .graph import CONSTANT, INPUT, Graph, Node, reachable, sizes_assumed
 from .interpreter import tracing
-from .ops import Kind
+from .keeping import kept_and_recomputed
+from .ops import Kind, views
 from .ops.control import COND, CONTROL_RESULT, LOOP
 from .ops.elementwise import CAST
 from .ops.host import HOST, HOST_RESULT
+from .ops.library import MATMUL
 from .rewrite import simplify
 from .spec import Spec, dims
+from .symbolic import evaluate, product, symbols
 from .vjp import Selections, cotangents, passes_gradients, selections
+
+UNKNOWN = 64  # a size that nothing is known of
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,15 @@ class Differentiated:
     backward: Graph
     outputs: int
     reached: tuple[int, ...]  # positions among the wanted inputs that have a gradient
+    kept_bytes: int
+    recomputed: tuple[Node, ...]  # operations of the forward pass that are done again
 
 
-def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
-    """Split a graph's derivative with respect to the inputs at `wanted` into two graphs."""
+def differentiate(graph: Graph, wanted: Sequence[int], hints: Mapping[str, int]) -> Differentiated:
+    """Split a graph's derivative with respect to the inputs at `wanted` into two graphs.
+
+    hints: typical sizes, by which it is decided what to keep.
+    """
     trace = Trace(sizes_assumed(graph.guards), of_tensors=True)
     dims.push(trace.env)
     outer, tracing.trace = tracing.trace, trace
@@ -60,7 +71,7 @@ def differentiate(graph: Graph, wanted: Sequence[int]) -> Differentiated:
     finally:
         tracing.trace = outer
         dims.pop()
-    return _split(graph, trace, value, before, gradients)
+    return _split(graph, trace, value, before, gradients, hints)
 
 
 def _replayed(node: Node, value: Mapping[Node, Tracer], trace: Trace) -> Tracer:
@@ -102,7 +113,8 @@ def pulled_back(
 
     def add(node: Node, g: Tracer | None) -> None:
         if g is not None and node in active:
-            pending[node] = g if node not in pending else pending[node] + g
+            g = _as_it_lies(g)
+            pending[node] = g if node not in pending else _sum(pending[node], g)
 
     def add_all(node: Node, g: Tracer | None) -> None:
         add(node, g)
@@ -149,6 +161,51 @@ def pulled_back(
     return [pending.get(n) for n in wanted]
 
 
+def _as_it_lies(g: Tracer) -> Tracer:
+    """A cotangent; for a product of matrices that is transposed, the product of the others, whose
+    memory is in the order in which the gradient of a weight is read.
+    """
+    turned = type(g) is Tracer and g.node.op is views.TRANSPOSE and g.node.attrs["axes"] == (1, 0)
+    if not turned or g.node.inputs[0].op is not MATMUL:
+        return g
+    operands = [g.trace.tracer(i) for i in g.node.inputs[0].inputs]
+    if any(x.ndim != 2 for x in operands):
+        return g
+    y, x = (views.TRANSPOSE(v, axes=(1, 0)) for v in reversed(operands))
+    product: Tracer = MATMUL(y, x)
+    return product
+
+
+def _sum(a: Tracer, b: Tracer) -> Tracer:
+    """The sum of two cotangents; those of parts of an array that have nothing in common are put
+    into one array of zeros.
+    """
+    parts, region = _parts_of_zeros(a), _parts_of_zeros(b)
+    if len(region) == 1 and parts and all(_apart(part, region[0]) for part in parts):
+        value = b.trace.tracer(b.node.inputs[1])
+        joined: Tracer = views.UPDATE(a, value, slices=region[0])
+        return joined
+    total: Tracer = a + b
+    return total
+
+
+def _parts_of_zeros(g: Any) -> list[tuple[views.Slice, ...]]:
+    """The parts that are written to in an array of zeros, if that is what it is."""
+    found: list[tuple[views.Slice, ...]] = []
+    if type(g) is not Tracer:
+        return found
+    node = g.node
+    while node.op is views.UPDATE:
+        found.append(node.attrs["slices"])
+        node = node.inputs[0]
+    zeros = node.op is views.FULL and node.inputs[0].op is CONSTANT
+    return found if zeros and views.is_zero_bits(node.inputs[0].attrs["value"]) else []
+
+
+def _apart(a: Sequence[views.Slice], b: Sequence[views.Slice]) -> bool:
+    return any(views.are_disjoint(x, y) for x, y in zip(a, b, strict=True))
+
+
 def _name(node: Node, trace: Trace) -> str:
     """What the user calls it."""
     if node.op is HOST_RESULT and trace.hosts:
@@ -162,8 +219,6 @@ def _active(nodes: Sequence[Node], wanted: set[Node], trace: Trace) -> set[Node]
     active = set(wanted)
     reached: dict[Node, list[bool]] = {}  # results of loops and branches
     for node in nodes:
-        if node in trace.unrecorded:
-            continue
         rule = _rule(node, active, trace)
         if rule is not None:
             if any(i in active for i in rule.inputs):
@@ -226,6 +281,7 @@ def _split(
     value: Mapping[Node, Tracer],
     before: int,
     gradients: Sequence[Tracer | None],
+    hints: Mapping[str, int],
 ) -> Differentiated:
     reached = tuple(k for k, g in enumerate(gradients) if g is not None)
     results = tuple(g.node for g in gradients if g is not None)
@@ -247,7 +303,8 @@ def _split(
     outputs, results = joint.outputs[: len(graph.outputs)], joint.outputs[len(graph.outputs) :]
     seeds = set(joint.inputs[before:])
     later = _depending_on(joint, seeds)
-    kept, recomputed = _kept(results, later)
+    nbytes = _nbytes(hints)
+    kept, recomputed = kept_and_recomputed(joint, _read_by(results, later), outputs, nbytes)
     saved = {i: _copy(i) for i, _ in joint.writes if i in kept}  # as it is before the writes
     residuals = tuple(saved.get(k, k) for k in kept)
     ends = [*(final for _, final in joint.writes), *joint.effects]
@@ -261,6 +318,8 @@ def _split(
         _backward_graph(joint, kept, results, later | recomputed, before),
         len(outputs),
         reached,
+        sum(map(nbytes, kept)),
+        tuple(n for n in joint.nodes if n in recomputed and n.kind is Kind.ELEMENTWISE),
     )
 
 
@@ -276,10 +335,9 @@ def _depending_on(graph: Graph, seeds: set[Node]) -> set[Node]:
     return found
 
 
-def _kept(results: Sequence[Node], later: set[Node]) -> tuple[tuple[Node, ...], set[Node]]:
-    """What the forward graph hands over, and what the backward graph computes again."""
-    kept: dict[Node, None] = {}
-    recomputed: set[Node] = set()
+def _read_by(results: Sequence[Node], later: set[Node]) -> list[Node]:
+    """What the backward pass reads of the forward's values."""
+    found: dict[Node, None] = {}
     seen: set[Node] = set()
     stack = list(results)
     while stack:
@@ -287,16 +345,22 @@ def _kept(results: Sequence[Node], later: set[Node]) -> tuple[tuple[Node, ...], 
         if node in seen:
             continue
         seen.add(node)
-        if node not in later:
-            cheap = node.kind in (Kind.ELEMENTWISE, Kind.VIEW) or (
-                node.kind is Kind.SOURCE and node.op is not INPUT
-            )
-            if not cheap:
-                kept[node] = None
-                continue
-            recomputed.add(node)
-        stack.extend(node.inputs)
-    return tuple(kept), recomputed
+        if node in later:
+            stack.extend(node.inputs)
+        else:
+            found[node] = None
+    return list(found)
+
+
+def _nbytes(hints: Mapping[str, int]) -> Callable[[Node], int]:
+    """How large values are, for the sizes of the call that was captured."""
+
+    def of(node: Node) -> int:
+        size = product(node.spec.shape)
+        known = {name: hints.get(name, UNKNOWN) for name in symbols(size)}
+        return int(evaluate(size, known)) * node.spec.dtype.itemsize
+
+    return of
 
 
 def _only(graph: Graph, nodes: set[Node], without: set[Node]) -> tuple[Node, ...]:

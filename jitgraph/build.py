@@ -35,6 +35,7 @@ from .ops.views import FULL, RESHAPE, UNINITIALISED, UPDATE, is_zero_bits, whole
 from .options import Options
 from .products import native_product
 from .recorder import Recorder
+from .reshaping import copy_before_reshapes
 from .schedule import Plan, schedule
 from .symbolic import SMALLEST, Guard, Size, add, is_known_before, mul, symbols
 
@@ -80,7 +81,7 @@ def stage(
     if on_cpu and outer is None:
         graph = with_gathers(graph)
     if on_cpu:
-        graph = fill_what_is_left(graph, guards)
+        graph = copy_before_reshapes(fill_what_is_left(graph, guards))
     offered = [i for i in graph.inputs if on_cpu and str(i.attrs["name"]) in donated]
     offered = [i for i in offered if layouts.get(str(i.attrs["name"]), "C") == "C"]
     plan = schedule(partition(graph, nesting=on_cpu), on_cpu, offered, whole=outer is None)
@@ -252,7 +253,7 @@ class _Builder:
             arguments = [self._value(i) for i in node.inputs]
             arguments += [f"{key}={_literal(value)}" for key, value in node.attrs.items()]
             call = f"{node.op.name}({', '.join(arguments)})"
-            if node.kind is not Kind.VIEW or node.op is RESHAPE:
+            if node.op.fresh or node.op is RESHAPE:  # NumPy may keep another order
                 call = f'asarray({call}, order="C")'
             self._record(node, self._assigned(node, call), call)
 

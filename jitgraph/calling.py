@@ -43,6 +43,8 @@ def inputs_of(found: Specialisation, arguments: Arguments) -> tuple[list[Any], l
 
 
 def _array(value: Any) -> Any:
+    if type(value) is float:
+        return np.asarray(value)
     return value.data if isinstance(value, Tensor) else value
 
 

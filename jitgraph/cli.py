@@ -31,6 +31,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     bench.add_argument(
         "--programs", action="store_true", help="whole NumPy programs against NumPy instead"
     )
+    bench.add_argument(
+        "--training", action="store_true", help="steps of training against PyTorch instead"
+    )
+    bench.add_argument("--threads", type=int, default=1, help="of the steps of training")
     bench.add_argument("--scale", type=float, default=1.0, help="size of the programs' arrays")
     bench.add_argument("--markdown", type=Path, help="write the table to this file as well")
     cache = commands.add_parser("cache", help="show or clear the machine code kept on disk")
@@ -53,6 +57,7 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 
 def _bench(options: argparse.Namespace) -> int:
     module = "benchmarks.program_table" if options.programs else "benchmarks.harness"
+    module = "benchmarks.training" if options.training else module
     try:
         harness = importlib.import_module(module)
     except ModuleNotFoundError:
@@ -60,6 +65,8 @@ def _bench(options: argparse.Namespace) -> int:
         return 2
     if options.programs:
         return int(harness.main(options.workloads, options.scale, options.markdown))
+    if options.training:
+        return int(harness.main(options.rounds, options.threads, options.markdown))
     peers = options.peers.split(",") if options.peers else None
     return int(harness.main(options.workloads, peers, options.rounds, options.markdown))
 

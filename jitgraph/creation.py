@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from .random import Generator
 from .tensor import Tensor
 
-_generator = np.random.default_rng()
+_generator = Generator()
 
 
 def manual_seed(seed: int) -> None:
-    """Make `rand`, `randn`, `randint`, shuffling and initial weights repeat from here."""
-    global _generator
-    _generator = np.random.default_rng(seed)
+    """Make `rand`, `randn`, `randint`, dropout, shuffling and initial weights repeat from here, in
+    compiled functions too.
+    """
+    _generator.manual_seed(seed)
 
 
-def set_generator(rng: np.random.Generator) -> None:
-    """Let all random functions draw from another generator."""
-    global _generator
-    _generator = rng
+def get_rng_state() -> dict[str, int]:
+    """Where the generator of all random functions is."""
+    return _generator.get_state()
 
 
-def generator() -> np.random.Generator:
+def set_rng_state(state: Mapping[str, int]) -> None:
+    """Go on from what `get_rng_state` gave."""
+    _generator.set_state(state)
+
+
+def generator() -> Generator:
     """The generator all random functions draw from."""
     return _generator
 
@@ -100,4 +107,4 @@ def randn(*size: Any, dtype: Any = np.float32, requires_grad: bool = False) -> T
 
 def randint(low: int, high: int | None = None, size: Any = (), dtype: Any = np.int64) -> Tensor:
     """Random integers in [low, high), or [0, low) where high is left out."""
-    return Tensor(_generator.integers(low, high, _sizes((size,)), dtype=dtype))
+    return Tensor(_generator.integers(low, high, _sizes((size,))).astype(dtype))

@@ -46,8 +46,12 @@ def train(mode: str, epochs: int, progress: Any = None, hidden: int = 128, seed:
     loader = DataLoader(TensorDataset(images, labels), batch_size=64, shuffle=True, seed=seed)
 
     @compile(mode=mode)
-    def loss_of(x: Any, y: Any) -> Any:
-        return nn.functional.cross_entropy(model(x), y)
+    def step(x: Any, y: Any) -> Any:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
 
     run = Run(mode)
     task = progress.add_task(f"{mode:8}", total=epochs) if progress else None
@@ -55,11 +59,7 @@ def train(mode: str, epochs: int, progress: Any = None, hidden: int = 128, seed:
         start, total = time.perf_counter(), 0.0
         for x, y in loader:
             before = time.perf_counter()
-            optimizer.zero_grad()
-            loss = loss_of(x, y)
-            loss.backward()
-            optimizer.step()
-            total += loss.item()
+            total += step(x, y).item()
             run.first_call = run.first_call or time.perf_counter() - before
         run.losses.append(total / len(loader))
         run.seconds.append(time.perf_counter() - start)

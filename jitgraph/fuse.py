@@ -38,6 +38,7 @@ from .symbolic import Dim
 
 RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
 MOST_ARRAYS = 12  # that groups read which are joined for having some in common
+MOST_READ_AGAIN = 3  # arrays read to compute an operand again: to store it costs as much
 SPREAD_FLOPS = 3  # the same for one that would be computed once per row
 
 
@@ -446,10 +447,18 @@ class _Fusion:
             flops > limit and source.spec.shape != ()
         ):
             return
+        if self._arrays_read(subtree, source) > MOST_READ_AGAIN:
+            return
         home.inlined |= subtree - home.place.keys()
         self.refusals = [
             r for r in self.refusals if r.consumer is not node or r.producer is not source
         ]
+
+    def _arrays_read(self, subtree: set[Node], source: Node) -> int:
+        """How many arrays as large as a value are read to compute it."""
+        read = {s for m in subtree for i in m.inputs for s in sources(i) if s not in subtree}
+        size = _long(source.spec.shape)
+        return sum(_long(array.spec.shape) >= size for array in read)
 
 
 def _reduces(group: Group) -> bool:

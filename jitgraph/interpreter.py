@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from .errors import CaptureError, user_line
+
 if TYPE_CHECKING:
     from .ops.op import Op
 
@@ -64,6 +66,25 @@ def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
             level, run = found
     if run is None:
         return op.eval(*args, **attrs)
-    if level < BATCHED:  # a batch is taken apart before anything is traced
-        run = tracing.apply or run
+    trace = tracing.trace
+    if trace is not None and level < BATCHED:  # a batch is taken apart before it is traced
+        return trace.apply(op, args, attrs)
     return run(op, args, attrs)
+
+
+def is_tracing() -> bool:
+    """Whether a function is being captured."""
+    return tracing.trace is not None
+
+
+def only_outside(what: str) -> None:
+    """Refuse what a program would not do at each call: it is done once, while it is captured."""
+    if tracing.trace is not None:
+        raise CaptureError(
+            f"{what} in a function that is being captured ({user_line()}); do it outside of it"
+        )
+
+
+def is_concrete(value: Any) -> bool:
+    """Whether a value is known while a function is captured."""
+    return type(value).__module__ == "numpy"

@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,10 @@ from .errors import CaptureError, DTypeError
 from .functions.base import FUNCTIONS, array, operand
 from .functions.indexing import getitem
 from .functions.scans import accumulate
+from .interpreter import apply
 from .ops import UFUNCS
 from .ops import elementwise as ew
+from .ops.library import MATMUL
 from .ops.op import Op
 from .symbolic_int import SymbolicInt
 
@@ -26,8 +29,13 @@ _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
 }  # fmt: skip
 
 
+_AS_THEY_ARE = (np.ndarray, float, int)  # operands, the frequent ones
+
+
 def _operator(op: Op) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
+        if type(other) is type(self) or type(other) in _AS_THEY_ARE:
+            return apply(op, (self, other), {})
         return op(self, operand(other)) if _is_operand(other) else NotImplemented
 
     return method
@@ -35,6 +43,8 @@ def _operator(op: Op) -> Callable[[Any, Any], Any]:
 
 def _reflected(op: Op) -> Callable[[Any, Any], Any]:
     def method(self: Any, other: Any) -> Any:
+        if type(other) in _AS_THEY_ARE:
+            return apply(op, (other, self), {})
         return op(operand(other), self) if _is_operand(other) else NotImplemented
 
     return method
@@ -48,6 +58,8 @@ def _torch_names(function: Callable[..., Any]) -> Callable[..., Any]:
     """PyTorch's `dim` and `keepdim` for NumPy's `axis` and `keepdims`."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if not kwargs:
+            return function(self, *args)
         for torch_name, name in (("dim", "axis"), ("keepdim", "keepdims")):
             if torch_name in kwargs:
                 kwargs[name] = kwargs.pop(torch_name)
@@ -56,6 +68,16 @@ def _torch_names(function: Callable[..., Any]) -> Callable[..., Any]:
     method.__name__ = function.__name__
     method.__doc__ = function.__doc__
     return method
+
+
+_SCIPYS = {"erf": ew.ERF, "erfc": ew.ERFC, "expit": ew.SIGMOID}
+
+
+def special_function(ufunc: np.ufunc) -> Op | None:
+    """The operation that a function of `scipy.special` is."""
+    op = _SCIPYS.get(ufunc.__name__)
+    special = None if op is None else sys.modules.get("scipy.special")
+    return op if getattr(special, ufunc.__name__, None) is ufunc else None
 
 
 class ArrayMethods:
@@ -127,6 +149,8 @@ class ArrayMethods:
         return ew.POWER(self, operand(exponent)) if _is_operand(exponent) else NotImplemented
 
     def __matmul__(self, other: Any) -> Any:
+        if type(other) is type(self) or type(other) is np.ndarray:
+            return apply(MATMUL, (self, other), {})
         return F.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Any:
@@ -156,6 +180,9 @@ class ArrayMethods:
         if ufunc is np.matmul and method == "__call__" and not kwargs:
             return F.matmul(*inputs)
         op = UFUNCS.get(ufunc)
+        if op is None and (op := special_function(ufunc)) is not None and len(inputs) == 1:
+            dtype, _ = ufunc.resolve_dtypes((np.dtype(inputs[0].dtype), None))
+            inputs = (F.astype(inputs[0], dtype, copy=False),)
         if op is None or method != "__call__":
             called = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
             raise CaptureError(f"np.{called} is not one of jitgraph's operations")

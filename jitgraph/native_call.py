@@ -6,7 +6,8 @@ import inspect
 import sys
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from types import CellType
+from functools import partial
+from types import CellType, MemberDescriptorType
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,8 @@ from jitgraph_codegen.native import (
 from .capture.surroundings import Fixture, Lifted
 from .place import Place
 from .program import Specialisation
-from .signature import ALIAS, ARRAY, FLOAT, INTEGER, NUMBER, STATIC, Same
+from .signature import ALIAS, ARRAY, FLOAT, INTEGER, NUMBER, STATIC, TENSOR, Same
+from .tensor import Tensor, is_recording
 from .tree import LEAF, Tree
 from .unpacking import CallForm, unpacking
 
@@ -77,9 +79,17 @@ def native_call(found: Specialisation, caller: Caller) -> NativeCall | str:
     fetched: list[Callable[[], Any]] = []
     outer: list[Outer] = []
     for value, entry in zip(found.captured.lifted, found.lifted_entries, strict=True):
-        if not isinstance(entry, tuple) or entry[0] is not np.ndarray:
-            return "a Tensor of the surroundings is read"
+        if isinstance(entry, tuple) and entry[0] is float:
+            fetched.append(value.fetch)
+            leaves.append(builder.argument(FLOAT))
+            continue
+        if not isinstance(entry, tuple) or entry[0] not in (np.ndarray, Tensor):
+            return "a value of the surroundings is no array"
         param = builder.lifted(entry)
+        if entry[0] is Tensor:
+            fetched.append(partial(_array_in, value))
+            leaves.append(param)
+            continue
         place = builder.outer(value, param)
         if place is not None:
             outer.append(place)
@@ -97,7 +107,8 @@ def native_call(found: Specialisation, caller: Caller) -> NativeCall | str:
     if native is None:
         return "it runs on a device" if found.options.target != "cpu" else "a guard has no value"
     form = caller.form
-    unpacked = unpacking(caller.signature, caller.structure, caller.named, form, fetched)
+    tensors = [k for k, entry in enumerate(caller.entries) if _is_tensor(entry)]
+    unpacked = unpacking(caller.signature, caller.structure, caller.named, form, fetched, tensors)
     held = builder.held | native.functions
     held["unpack"] = unpacked.function
     held["again"] = lambda *values: caller.again(*values[: form.positional], **_named(form, values))
@@ -125,12 +136,24 @@ def _named(form: CallForm, values: Sequence[Any]) -> dict[str, Any]:
     return dict(zip(form.keywords, values[form.positional :], strict=True))
 
 
+def _is_tensor(entry: Hashable) -> bool:
+    return isinstance(entry, tuple) and entry[0] == TENSOR
+
+
+def _array_in(lifted: Lifted) -> Any:
+    """The array in a Tensor of the surroundings; None where its gradient would be recorded."""
+    tensor = lifted.fetch()
+    if type(tensor) is not Tensor or (tensor.requires_grad and is_recording()):
+        return None
+    return tensor.data
+
+
 def _plain(found: Specialisation) -> bool:
     """Whether a function's value is an array, a tuple of them, or None, and no Python number."""
     single = found.tree is LEAF or found.tree.kind is type(None)
     flat = found.tree.kind is tuple and all(child is LEAF for child in found.tree.children)
     outputs = found.graph.outputs
-    numbers = any(o.spec.weak for o in outputs) or found.captured.trains
+    numbers = any(o.spec.weak for o in outputs) or found.of_tensors
     return (single or flat) and not numbers and list(found.results) == list(range(len(outputs)))
 
 
@@ -157,7 +180,7 @@ class _Builder:
             return SameParam(self.hold(held))
         if kind == ALIAS:
             return AliasParam(rest[0])
-        if kind not in (ARRAY, NUMBER):
+        if kind not in (ARRAY, NUMBER, TENSOR):
             return None
         char, ndim, layout, small = rest
         return self._array(char, ndim, layout, small, scalar=kind == NUMBER)
@@ -186,10 +209,15 @@ class _Builder:
         return self._outer(fixture.place, SameParam(self.hold(fixture.value)))
 
     def _outer(self, place: Place, param: ArrayParam | SameParam) -> Outer | None:
+        if type(place) is not Place:
+            return None
         if type(place.owner) is dict:
             return Outer(self.hold(place.owner), self.hold(place.name), param)
         if type(place.owner) is CellType:
             return Outer(self.hold(place.owner), None, param)
-        if place.name in getattr(place.owner, "__dict__", ()):
+        slot = inspect.getattr_static(type(place.owner), place.name, None)
+        if place.name in getattr(place.owner, "__dict__", ()) or isinstance(
+            slot, MemberDescriptorType
+        ):
             return Outer(self.hold(place.owner), self.hold(place.name), param, attribute=True)
         return None

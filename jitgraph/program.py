@@ -28,10 +28,10 @@ from .ops import TABLE
 from .ops.indexing import add_in_place, put_in_place
 from .options import Options
 from .progress import CompileProgress
-from .rewrite import share_final_values, simplify
+from .rewrite import read_what_was_written, share_final_values, simplify, without_detached
 from .symbolic import Guard, evaluate, is_known_before, symbols
 from .symbolic_int import SymbolicInt
-from .tensor import Tensor, record_together
+from .tensor import Tensor, record_together, wrapped
 from .tree import LEAF, Tree
 from .unpacking import CallForm
 
@@ -80,6 +80,7 @@ class Specialisation:
     lifted_entries: tuple[Any, ...]
     origins: Mapping[str, str]  # what in the arguments a size is, as in "x.shape[0]"
     donated: tuple[int, ...] = ()  # positions of the inputs whose memory the results may have
+    of_tensors: bool = False  # whether its results are Tensors
     gradients: tuple[tuple[Tensor, int | None], ...] = ()  # whose `.grad` is an output, or None
     hits: int = 0
     not_native: str | None = None  # why calls go through Python; empty if they do not
@@ -99,13 +100,16 @@ class Specialisation:
     @cached_property
     def graph(self) -> Graph:
         """The graph after simplification."""
-        graph = _everywhere(simplify(self.captured.graph), fuse_loops)
+        graph = self.captured.graph
+        if not self.wanted:
+            graph = _everywhere(graph, without_detached)
+        graph = _everywhere(simplify(graph), fuse_loops)
         graph = simplify(_everywhere(simplify(graph), hoist_invariants))
         if self.options.target == "cpu":
             graph = simplify(_everywhere(graph, write_out_components))
         if any(map(checks, graph.effects)):
             return check_before_writes(graph)
-        return _everywhere(graph, share_final_values)
+        return _everywhere(graph, lambda g: share_final_values(read_what_was_written(g)))
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
@@ -121,7 +125,7 @@ class Specialisation:
     def differentiated(self) -> Differentiated:
         from .autodiff import differentiate
 
-        return differentiate(self.graph, self.wanted)
+        return differentiate(self.graph, self.wanted, self.captured.env.hints)
 
     @cached_property
     def forward(self) -> Callable[..., tuple[Any, ...]]:
@@ -200,7 +204,7 @@ class Specialisation:
     @cached_property
     def _returned(self) -> tuple[Callable[[Any], Any], ...]:
         """How each output is handed to the user: 0-d results are NumPy's or Python's scalars."""
-        if self.captured.trains:
+        if self.of_tensors:
             return tuple(_number_or_tensor(o.spec.weak) for o in self.captured.graph.outputs)
         return tuple(map(_handed_out, self.captured.graph.outputs))
 
@@ -209,8 +213,6 @@ class Specialisation:
         computed = self.forward(*arrays, sizes)
         if self.wanted:
             return self._assembled(self._on_tape(computed, sizes, inputs), sizes)
-        if any(t is not None for t in inputs) and not self.captured.trains:
-            return self._assembled([Tensor(v) for v in computed], sizes)
         return self.built(computed, sizes)
 
     def built(self, computed: Sequence[Any], sizes: Sequence[int]) -> Any:
@@ -218,6 +220,8 @@ class Specialisation:
         values = [r(v) for r, v in zip(self._returned, computed, strict=True)]
         for tensor, position in self.gradients:
             tensor._grad = None if position is None else values[position]
+        for function in self.captured.afterwards:
+            function()
         if self.tree is LEAF and self.results == (0,):
             return values[0]
         return self._assembled(values, sizes)
@@ -272,7 +276,7 @@ def _handed_out(node: Node) -> Callable[[Any], Any]:
 
 
 def _number_or_tensor(weak: bool) -> Callable[[Any], Any]:
-    return (lambda value: value.item()) if weak else Tensor
+    return (lambda value: value.item()) if weak else wrapped
 
 
 def _stays_array(node: Node) -> bool:

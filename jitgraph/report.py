@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -94,8 +95,12 @@ def explain(found: Specialisation) -> Explanation:
         ],
     }
     if found.wanted:
-        kept = len(found.differentiated.forward.outputs) - found.differentiated.outputs
-        details["kept_for_gradient"] = kept
+        parts = found.differentiated
+        again = Counter(node.op.name for node in parts.recomputed)
+        details["gradient"] = {
+            "kept_arrays": len(parts.forward.outputs) - parts.outputs,
+            "kept_bytes": parts.kept_bytes, "computed_again": dict(again),
+        }  # fmt: skip
     return Explanation(details)
 
 
@@ -304,8 +309,15 @@ def _lines(details: dict[str, Any]) -> list[str]:
         lines.append(
             f"  not fused: {refusal['producer']} into {refusal['consumer']}: {refusal['reason']}"
         )
-    if "kept_for_gradient" in details:
-        lines.append(f"  kept for the gradient: {details['kept_for_gradient']} arrays")
+    if "gradient" in details:
+        found = details["gradient"]
+        again = ", ".join(
+            name if n == 1 else f"{n} x {name}" for name, n in found["computed_again"].items()
+        )
+        lines.append(
+            f"  kept for the gradient: {found['kept_arrays']} arrays, "
+            f"{_readable(found['kept_bytes'], 'B')}; computed again: {again or 'nothing'}"
+        )
     return lines
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,25 +20,25 @@ from .symbolic import Shape, sub
 def simplify(graph: Graph) -> Graph:
     """Constants folded, exact algebra applied, common subexpressions shared, dead code dropped."""
     graph = with_bodies(graph, simplify)
-    replace: dict[Node, Node] = {}
+    instead: dict[Node, Node] = {}
     known: dict[Any, Node] = {}
     nodes: list[Node] = []
     emitted: set[Node] = set(graph.inputs)
     for node in graph.nodes:
-        inputs = tuple(replace.get(i, i) for i in node.inputs)
+        inputs = tuple(instead.get(i, i) for i in node.inputs)
         made = _simplified(Node(node.op, inputs, node.attrs, node.spec, node.where))
         shared = known.setdefault(_key(made), made)
         if shared not in emitted:
             emitted.add(shared)
             nodes.append(shared)
-        replace[node] = shared
+        instead[node] = shared
     outputs = []
     # memory, to what the function as written has there
     owner: dict[Node, Node] = {i: i for i in graph.inputs}
-    owner |= {replace.get(value, value): value for _, value in graph.writes}
+    owner |= {instead.get(value, value): value for _, value in graph.writes}
     lasting = set(owner)
     for output in graph.outputs:
-        found, written = replace.get(output, output), _memory(output)
+        found, written = instead.get(output, output), _memory(output)
         if (
             owner.setdefault(_memory(found), written) is not written
         ):  # `x * 1` is a new array, and so is each `x + 1` of two
@@ -47,8 +48,8 @@ def simplify(graph: Graph) -> Graph:
             found = _whole(found, output.where)
             nodes.append(found)
         outputs.append(found)
-    writes = tuple((i, replace.get(value, value)) for i, value in graph.writes)
-    effects = tuple(replace.get(e, e) for e in graph.effects)
+    writes = tuple((i, instead.get(value, value)) for i, value in graph.writes)
+    effects = tuple(instead.get(e, e) for e in graph.effects)
     return pruned(
         Graph(
             graph.name, graph.inputs, tuple(nodes), tuple(outputs), graph.guards, writes, effects
@@ -56,11 +57,64 @@ def simplify(graph: Graph) -> Graph:
     )  # fmt: skip
 
 
+def without_detached(graph: Graph) -> Graph:
+    """The graph of a function whose gradients have been taken: what was a constant for them is as
+    all others.
+    """
+    if not any(node.op is views.DETACHED for node in graph.nodes):
+        return graph
+    instead: dict[Node, Node] = {}
+    nodes = []
+    for node in graph.nodes:
+        inputs = tuple(instead.get(i, i) for i in node.inputs)
+        if node.op is views.DETACHED:
+            instead[node] = inputs[0]
+            continue
+        instead[node] = node if inputs == node.inputs else replace(node, inputs=inputs)
+        nodes.append(instead[node])
+    return replace(
+        graph, nodes=tuple(nodes), outputs=tuple(instead.get(o, o) for o in graph.outputs),
+        writes=tuple((i, instead.get(v, v)) for i, v in graph.writes),
+        effects=tuple(instead.get(e, e) for e in graph.effects),
+    )  # fmt: skip
+
+
+def read_what_was_written(graph: Graph) -> Graph:
+    """Let operations element by element read what an array was overwritten with, not the array, so
+    that one kernel may compute and store it, and what is computed from it.
+    """
+    made: dict[Node, Node] = {}
+    nodes = []
+    for node in graph.nodes:
+        inputs = tuple(made.get(i, i) for i in node.inputs)
+        if node.kind is Kind.ELEMENTWISE:
+            inputs = tuple(
+                i.inputs[1] if _overwrites(i) and i.spec.shape == node.spec.shape else i
+                for i in inputs
+            )
+        made[node] = node if inputs == node.inputs else replace(node, inputs=inputs)
+        nodes.append(made[node])
+    return replace(
+        graph, nodes=tuple(nodes), outputs=tuple(made.get(o, o) for o in graph.outputs),
+        writes=tuple((i, made.get(v, v)) for i, v in graph.writes),
+        effects=tuple(made[e] for e in graph.effects),
+    )  # fmt: skip
+
+
+def _overwrites(node: Node) -> bool:
+    """Whether it gives an array all of whose elements are those of a computed one."""
+    if node.op is not views.UPDATE:
+        return False
+    value = node.inputs[1]
+    whole = node.attrs["slices"] == views.whole_slices(node.spec.shape)
+    return whole and value.spec == node.spec and value.kind is Kind.ELEMENTWISE
+
+
 def share_final_values(graph: Graph) -> Graph:
     """Let those who read the new value of an argument read it from the argument, once it is there,
-    so that it need not exist twice.
+    so that it need not exist twice; what may be computed with it, element by element, need not.
     """
-    replace: dict[Node, Node] = {}
+    instead: dict[Node, Node] = {}
     outputs = {_memory(o) for o in graph.outputs}
     users = graph.users()
     for argument, final in graph.writes:
@@ -69,17 +123,20 @@ def share_final_values(graph: Graph) -> Graph:
         value = final.inputs[1]
         others = [user for user in users.get(value, []) if user is not final]
         reads_old = any(argument in map(_memory, user.inputs) for user in others)
+        with_it = all(
+            u.kind is Kind.ELEMENTWISE and u.spec.shape == value.spec.shape for u in others
+        )
         whole = value.spec.shape == argument.spec.shape and value.kind is Kind.ELEMENTWISE
-        if others and whole and value not in outputs and not reads_old:
-            replace[value] = final
-    if not replace:
+        if others and whole and value not in outputs and not reads_old and not with_it:
+            instead[value] = final
+    if not instead:
         return graph
-    return _with_values_replaced(graph, replace)
+    return _with_values_replaced(graph, instead)
 
 
-def _with_values_replaced(graph: Graph, replace: dict[Node, Node]) -> Graph:
+def _with_values_replaced(graph: Graph, instead: dict[Node, Node]) -> Graph:
     made: dict[Node, Node] = {i: i for i in graph.inputs}
-    finals = set(replace.values())
+    finals = set(instead.values())
 
     def rebuilt(start: Node) -> None:
         stack = [start]
@@ -88,7 +145,7 @@ def _with_values_replaced(graph: Graph, replace: dict[Node, Node]) -> Graph:
             if node in made:
                 stack.pop()
                 continue
-            inputs = [i if node in finals else replace.get(i, i) for i in node.inputs]
+            inputs = [i if node in finals else instead.get(i, i) for i in node.inputs]
             missing = [i for i in inputs if i not in made]
             if missing:
                 stack.extend(missing)

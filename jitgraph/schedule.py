@@ -25,7 +25,6 @@ from .graph import SIZE, Node, SizeSources
 from .ops import Kind, views
 from .ops.host import HOST_RESULT
 from .ops.library import MATMUL
-from .ops.views import Slice
 from .symbolic import sub, symbols
 
 _INVERTIBLE = (views.EXPAND_DIMS, views.SQUEEZE, views.TRANSPOSE)
@@ -320,18 +319,10 @@ def _apart(write: Node, group: Group) -> bool:
     before = write.inputs[0]
     while before in group.sinks:
         pairs = zip(before.attrs["slices"], write.attrs["slices"], strict=True)
-        if not any(map(_disjoint, *zip(*pairs, strict=True))):
+        if not any(views.are_disjoint(a, b) for a, b in pairs):
             return False
         before = before.inputs[0]
     return before.op.fresh and before not in group.outputs
-
-
-def _disjoint(a: Slice, b: Slice) -> bool:
-    """Whether two parts of an axis, of known bounds and in steps of one, have nothing in common."""
-    match a, b:
-        case (int(start), 1, int(size)), (int(other), 1, int(count)):
-            return start + size <= other or other + count <= start
-    return False
 
 
 def _is_foreign(node: Node) -> bool:

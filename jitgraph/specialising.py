@@ -21,7 +21,6 @@ from .capture import (
     ControlPolicy,
     RefusedError,
     Tracer,
-    Training,
     capture,
     captured_through,
 )
@@ -91,42 +90,12 @@ def _specialised(
 ) -> Specialisation:
     env = ShapeEnv()
     inputs, fixed, origins = _inputs(signature, bound, arguments, env)
-    results: list[int | Fixed] = []
-    trees: list[Tree] = []
-    gradients: list[tuple[Tensor, int | None]] = []
-
-    def traced(tracers: Sequence[Tracer]) -> list[Any]:
-        training: Training = interpreter.tracing.trace.training
-        training.pulled_back = pulled_back
-        rest = iter(tracers)
-        leaves = [next(rest) if v is _TRACED else v for v in fixed]
-        leaves = [leaves[v.position] if isinstance(v, _Alias) else v for v in leaves]
-        through = captured_through(interpreter.tracing.trace, function)
-        value = bound.call(through, signature, leaves)
-        flat, tree = flatten(value)
-        trees.append(tree)
-        outputs: list[Any] = []
-        for leaf in flat:
-            if type(leaf) is np.ndarray and leaf.dtype != object:
-                leaf = interpreter.tracing.trace.literal_array(leaf)
-            unknown = isinstance(leaf, SymbolicInt) and not is_known_before(leaf.dim)
-            if type(leaf) in (*TRACERS, Tensor) or unknown:
-                position = next((k for k, o in enumerate(outputs) if o is leaf), len(outputs))
-                results.append(position)
-                if position == len(outputs):
-                    outputs.append(leaf)
-            elif isinstance(leaf, _FIXED):
-                results.append(Fixed(leaf))
-            else:
-                kind = type(leaf).__name__
-                raise CaptureError(f"it returns a value of type {kind}, which is not captured")
-        for tensor, gradient in training.left():
-            gradients.append((tensor, None if gradient is None else len(outputs)))
-            outputs += [] if gradient is None else [gradient]
-        return outputs
-
+    traced = _Traced(function, signature, bound, fixed)
     if policy.trains and any(t is not None and t.requires_grad for t in arguments.tensors):
-        raise CaptureError("an argument is to collect gradients, in a function that trains")
+        raise CaptureError(
+            "an argument is to collect gradients in a function that trains; let the function find "
+            "the Tensor around it, in a model or a name"
+        )
     captured = _captured(name, traced, inputs, env, arguments.any_tensor, policy)
     lifted = captured.lifted
     everything = [*arguments.tensors, *[tensor_of(t.value) for t in lifted]]
@@ -143,9 +112,10 @@ def _specialised(
         )
     }
     made = Specialisation(
-        captured, layouts, options, trees[0], tuple(results),
+        captured, layouts, options, traced.tree, tuple(traced.results),
         wanted if _is_differentiable(captured, wanted) else (), lifted_entries(captured), origins,
-        () if arguments.any_tensor else _donated(inputs, donated), tuple(gradients),
+        () if arguments.any_tensor else _donated(inputs, donated),
+        captured.makes_tensors or any(t is not None for t in everything), tuple(traced.gradients),
     )  # fmt: skip
     if made.wanted and any(n.op in (COND, LOOP) for n in captured.graph.nodes):
         try:
@@ -154,6 +124,54 @@ def _specialised(
             policy.allowed = False
             raise RefusedError("", str(error)) from None
     return made
+
+
+class _Traced:
+    """The function as the capture calls it, on tracers; it gives what the program is to compute.
+
+    results: for each leaf of its value which of that it is, or a `Fixed`.  gradients: Tensors whose
+    `.grad` it sets, with which of that they are.
+    """
+
+    def __init__(
+        self, function: Callable[..., Any], signature: inspect.Signature, bound: Bound,
+        leaves: Sequence[Any],
+    ) -> None:  # fmt: skip
+        self.function, self.signature, self.bound, self.leaves = function, signature, bound, leaves
+        self.results: list[int | Fixed] = []
+        self.gradients: list[tuple[Tensor, int | None]] = []
+        self.tree: Tree
+
+    def __call__(self, tracers: Sequence[Tracer]) -> list[Any]:
+        trace = interpreter.tracing.trace
+        trace.training.pulled_back = pulled_back
+        rest = iter(tracers)
+        leaves = [next(rest) if v is _TRACED else v for v in self.leaves]
+        leaves = [leaves[v.position] if isinstance(v, _Alias) else v for v in leaves]
+        through = captured_through(trace, self.function)
+        flat, self.tree = flatten(self.bound.call(through, self.signature, leaves))
+        outputs: list[Any] = []
+        for leaf in flat:
+            if type(leaf) is np.ndarray and leaf.dtype != object:
+                leaf = trace.literal_array(leaf)
+            self.results.append(_result(leaf, outputs))
+        for tensor, gradient in trace.training.left():
+            self.gradients.append((tensor, None if gradient is None else len(outputs)))
+            outputs += [] if gradient is None else [gradient]
+        return outputs
+
+
+def _result(leaf: Any, outputs: list[Any]) -> int | Fixed:
+    """What a leaf of a function's value is: one of the outputs, which it joins, or fixed."""
+    unknown = isinstance(leaf, SymbolicInt) and not is_known_before(leaf.dim)
+    if type(leaf) in (*TRACERS, Tensor) or unknown:
+        position = next((k for k, o in enumerate(outputs) if o is leaf), len(outputs))
+        if position == len(outputs):
+            outputs.append(leaf)
+        return position
+    if isinstance(leaf, _FIXED):
+        return Fixed(leaf)
+    raise CaptureError(f"it returns a value of type {type(leaf).__name__}, which is not captured")
 
 
 def _donated(inputs: Sequence[Argument], parameters: Collection[str]) -> tuple[int, ...]:

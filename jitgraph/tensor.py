@@ -26,9 +26,10 @@ from .errors import (
     ShapeError,
     user_line,
 )
+from .functions.base import operand
 from .functions.indexing import getitem
 from .methods import ArrayMethods
-from .ops import Op
+from .ops import UFUNCS, Op
 from .ops.elementwise import WHERE
 from .spec import SUPPORTED, check_dtype
 from .tree import flatten, map_leaves
@@ -47,22 +48,30 @@ _mode = _Mode()
 
 
 class Record:
-    """One entry of the tape: how a Tensor was computed, and what turns its cotangent into its
-    inputs'.
+    """One entry of the tape: how a Tensor was computed.
 
-    selections: from how much of the result is selected to the same of the inputs, see
-    `vjp.selections`; selects: whether it is what selects.
+    selects: whether it selects from some of its inputs, as `where` does.
     """
 
-    __slots__ = ("inputs", "name", "number", "pullback", "selections", "selects")
+    __slots__ = ("_pullback", "inputs", "name", "number", "selects")
 
     def __init__(
         self, name: str, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
     ) -> None:
-        self.name, self.inputs, self.pullback = name, inputs, pullback
+        self.name, self.inputs, self._pullback = name, inputs, pullback
         self.number = next(_sequence)
-        self.selections: Callable[[Any], Sequence[Any]] | None = None
         self.selects = False
+
+    def pull(self, g: Any, output: Any, create_graph: bool, selected: Any) -> Sequence[Any]:
+        """The cotangents of the inputs from the Tensor's own.
+
+        create_graph: whether to record this too.  selected: how much of the Tensor is selected.
+        """
+        return self._pullback(g, output, create_graph, selected)
+
+    def selected_of(self, selected: Any, output: Any) -> Sequence[Any]:
+        """How much of each input is selected, see `vjp.selections`."""
+        return [None] * len(self.inputs)
 
 
 class Tensor(ArrayMethods):
@@ -210,6 +219,9 @@ class Tensor(ArrayMethods):
         self.data[_plain(key)] = _plain(value)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        op = UFUNCS.get(ufunc)
+        if op is not None and method == "__call__" and not kwargs:
+            return interpreter.apply(op, tuple(map(operand, inputs)), {})
         try:
             return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
         except CaptureError:
@@ -295,26 +307,28 @@ def walk_back(
     if known is not None:
         for result in cotangents:
             known.note(result, None)  # all of it may be read
-    for tensor in walked:
-        g = pending.pop(tensor, None)
-        if g is None:
-            continue
-        record = tensor._record
-        if tensor in ends or (record is None and not ends):
-            found[tensor] = g
-        if record is None or tensor in ends:
-            continue
-        selected = None if known is None else known.take(tensor)
-        with recording(create_graph), np.errstate(all="ignore"):
-            parts = record.pullback(g, tensor, create_graph, selected)
-        for source, part in zip(record.inputs, parts, strict=True):
-            if part is not None and _needs_grad(source):
-                pending[source] = part if source not in pending else pending[source] + part
-        if known is not None:
-            shares = record.selections(selected) if record.selections else [None] * len(parts)
-            for source, share in zip(record.inputs, shares, strict=False):
-                if _needs_grad(source):
-                    known.note(source, share)
+    with recording(create_graph), np.errstate(all="ignore"):
+        for tensor in walked:
+            g = pending.pop(tensor, None)
+            if g is None:
+                continue
+            record = tensor._record
+            if record is None or (ends and tensor in ends):
+                if record is None and ends and tensor not in ends:
+                    continue
+                found[tensor] = g
+                continue
+            selected = None if known is None else known.take(tensor)
+            parts = record.pull(g, tensor, create_graph, selected)
+            for source, part in zip(record.inputs, parts, strict=True):
+                if part is not None and isinstance(source, Tensor) and source.requires_grad:
+                    before = pending.get(source)
+                    pending[source] = part if before is None else before + part
+            if known is not None:
+                shares = record.selected_of(selected, tensor)
+                for source, share in zip(record.inputs, shares, strict=False):
+                    if _needs_grad(source):
+                        known.note(source, share)
     return found
 
 
@@ -361,10 +375,15 @@ def history(results: Iterable[Tensor], ends: AbstractSet[Tensor] = frozenset()) 
     stack = list(results)
     while stack:
         tensor = stack.pop()
-        if tensor not in found:
-            found.add(tensor)
-            if tensor._record and tensor not in ends:
-                stack.extend(t for t in tensor._record.inputs if _needs_grad(t))
+        if tensor in found:
+            continue
+        found.add(tensor)
+        record = tensor._record
+        if record is None or (ends and tensor in ends):
+            continue
+        for source in record.inputs:
+            if isinstance(source, Tensor) and source.requires_grad:
+                stack.append(source)
     return sorted(found, key=lambda t: t._record.number if t._record else -1, reverse=True)
 
 
@@ -426,38 +445,73 @@ class Cotangents:
         return Cotangents(self.parts | other.parts)
 
 
+def wrapped(array: np.ndarray[Any, Any]) -> Tensor:
+    """A Tensor of an array as it is."""
+    made = Tensor.__new__(Tensor)
+    made.data, made.requires_grad, made._grad, made._record = array, False, None, None
+    return made
+
+
 def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
     data = [a.data if isinstance(a, Tensor) else a for a in args]
     try:
-        result = np.asarray(op.eval(*data, **attrs))
+        result = op.eval(*data, **attrs)
     except JitgraphError:
         raise
     except (ValueError, TypeError) as error:
         raise _named(error, op, args) from error
+    if type(result) is not np.ndarray:
+        result = np.asarray(result)
     out = Tensor.__new__(Tensor)
     out.data, out.requires_grad, out._grad, out._record = result, False, None, None
-    if result.dtype.kind == "c" and _mode.recording and any(map(_needs_grad, args)):
+    if _mode.recording:
+        for a in args:
+            if isinstance(a, Tensor) and a.requires_grad:
+                _record_operation(op, out, args, data, attrs)
+                break
+    return out
+
+
+def _record_operation(
+    op: Op, out: Tensor, args: tuple[Any, ...], data: list[Any], attrs: dict[str, Any]
+) -> None:
+    kind = out.data.dtype.kind
+    if kind == "c":
         raise GradientError(
             f"{op.name} gives complex numbers, which have no gradients here ({user_line()}); "
             "differentiate real and imaginary parts, or work inside no_grad()"
         )
-    if _mode.recording and passes_gradients(op, result.dtype.kind) and any(map(_needs_grad, args)):
-        if not op.differentiable:
-            raise GradientError(
-                f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
-                "inside no_grad()"
-            )
+    if not passes_gradients(op, kind):
+        return
+    if not op.differentiable:
+        raise GradientError(
+            f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
+            "inside no_grad()"
+        )
+    out._record = _OfOperation(op, args, data, attrs)
+    out.requires_grad = True
 
-        def pullback(g: Any, output: Tensor, create_graph: bool, selected: Any) -> Sequence[Any]:
-            inputs = args if create_graph else data
-            wanted = [_needs_grad(a) for a in args]
-            value = output if create_graph else output.data
-            return cotangents(op, g, value, inputs, attrs, wanted, selected)
 
-        made = record(op.name, out, args, pullback)
-        made.selects = op is WHERE
-        made.selections = lambda selected: selections(op, selected, result, data, attrs)
-    return out
+class _OfOperation(Record):
+    """What one operation did."""
+
+    __slots__ = ("attrs", "data", "op")
+
+    def __init__(
+        self, op: Op, inputs: tuple[Any, ...], data: list[Any], attrs: dict[str, Any]
+    ) -> None:
+        self.op, self.inputs, self.data, self.attrs = op, inputs, data, attrs
+        self.name, self.selects = op.name, op is WHERE
+        self.number = next(_sequence)
+
+    def pull(self, g: Any, output: Tensor, create_graph: bool, selected: Any) -> Sequence[Any]:
+        inputs = self.inputs if create_graph else self.data
+        wanted = map(_needs_grad, self.inputs)
+        value = output if create_graph else output.data
+        return cotangents(self.op, g, value, inputs, self.attrs, wanted, selected)
+
+    def selected_of(self, selected: Any, output: Tensor) -> Sequence[Any]:
+        return selections(self.op, selected, output.data, self.data, self.attrs)
 
 
 def _by_numpy(function: Any, args: Any, kwargs: Any) -> Any:

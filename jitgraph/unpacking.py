@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .tensor import Tensor
 from .tree import Tree
 
 
@@ -46,11 +47,13 @@ def unpacking(
     named: bool,
     form: CallForm,
     fetched: Sequence[Callable[[], Any]] = (),
+    tensors: Sequence[int] = (),
 ) -> Unpacking:
     """How calls of a form give the leaves of a structure.
 
     named: whether the structure has the parameters' names, else it is that of plain arguments.
-    fetched: functions of further leaves, which are no arguments.
+    fetched: functions of further leaves, which are no arguments.  tensors: which leaves are Tensors
+    that need no gradient, of which the array is taken.
     """
     writer = _Writer()
     children = structure.children
@@ -61,6 +64,11 @@ def unpacking(
         for key, child in zip(structure.keys, children, strict=True):
             writer.visit(values[str(key)], child)
         leaves = writer.leaves
+    for k in tensors:
+        name = f"t{k}"
+        writer.lines.append(f"{name} = {leaves[k]}")
+        writer._unless(f"type({name}) is {writer.hold(Tensor)} and not {name}.requires_grad")
+        leaves[k] = f"{name}.data"
     if not writer.lines and not fetched and all(leaf[0] == "p" for leaf in leaves):
         return Unpacking(tuple(int(leaf[1:]) for leaf in leaves), None)
     leaves = [*leaves, *[f"{writer.hold(fetch)}()" for fetch in fetched]]

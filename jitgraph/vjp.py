@@ -6,7 +6,7 @@ axes and casting back are done here, for all operations alike.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,28 +23,36 @@ _LINEAR = (ew.ADD, ew.SUBTRACT, ew.NEGATIVE, ew.POSITIVE, ew.CAST, ew.WHERE, ew.
 
 def cotangents(
     op: Op, g: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any],
-    wanted: Sequence[bool], selected: Any = None,
+    wanted: Iterable[bool], selected: Any = None,
 ) -> list[Any]:  # fmt: skip
     """The cotangent of each wanted input, None for the others and where there is no gradient.
+    Raises GradientError for an operation that has none.
 
     g, out: cotangent and result of the operation; all array-likes of one kind (arrays, Tensors or
     tracers).  selected: how much of the result `where` selects, see `selections`; what is not
     selected has no gradient, though the derivative may be infinite or NaN.
     """
+    if not op.differentiable and any(wanted):
+        raise GradientError(f"{op.name} has no gradient")
     if op.vjp_all is not None:
         parts = op.vjp_all(g, out, *inputs, **attrs)
         return [p if w else None for p, w in zip(parts, wanted, strict=True)]
     found: list[Any] = []
+    rules = op.vjp
     for k, want in enumerate(wanted):
-        rule = op.vjp[k] if want and k < len(op.vjp) else None
-        part = None if rule is None else rule(g, out, *inputs, **attrs)
-        nonlinear = op.kind is Kind.ELEMENTWISE and op not in _LINEAR
-        if part is not None and selected is not None and nonlinear:
+        rule = rules[k] if want and k < len(rules) else None
+        if rule is None:
+            found.append(None)
+            continue
+        part = rule(g, out, *inputs, **attrs)
+        if part is not None and selected is not None and _is_nonlinear(op):
             part = ew.WHERE(ew.GREATER(selected, 0), part, np.dtype(g.dtype).type(0))
         found.append(None if part is None else matched(part, inputs[k]))
-    if any(wanted) and not op.differentiable:
-        raise GradientError(f"{op.name} has no gradient")
     return found
+
+
+def _is_nonlinear(op: Op) -> bool:
+    return op.kind is Kind.ELEMENTWISE and op not in _LINEAR
 
 
 def selections(
@@ -99,12 +107,13 @@ def passes_gradients(op: Op, kind: str) -> bool:
     """Whether a result of this kind of dtype depends on the inputs by more than jumps, so that it
     has a gradient, or ought to have one.
     """
-    jumps = op.kind is Kind.ELEMENTWISE and not op.name.startswith("scalar_")
-    return kind == "f" and (op.differentiable or not jumps)
+    return kind == "f" and op.has_slope
 
 
 def matched(g: Any, x: Any) -> Any:
     """`g` summed over the axes along which `x` was broadcast, in the dtype of `x`."""
+    if type(g) is np.ndarray and g.shape == x.shape and g.dtype == x.dtype:
+        return g
     shape = as_shape(x.shape)
     extra = g.ndim - len(shape)
     stretched = [

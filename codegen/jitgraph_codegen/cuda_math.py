@@ -39,6 +39,8 @@ from typing import Any
 import numpy as np
 from numba import cuda
 
+from .number_rules import RULES
+
 __all__ = [
     "arccos",
     "arccosh",
@@ -61,10 +63,17 @@ __all__ = [
     "exp",
     "exp2",
     "expm1",
+    "float_floor_divide",
     "float_fmod",
+    "float_remainder",
     "hypot",
     "int_equal",
+    "int_floor_divide",
+    "int_fmod",
     "int_less",
+    "int_remainder",
+    "int_right_shift",
+    "left_shift",
     "log",
     "log1p",
     "log2",
@@ -74,15 +83,48 @@ __all__ = [
     "minimum",
     "pow",
     "select",
+    "sigmoid",
     "sin",
     "sinh",
     "softplus",
     "tan",
     "tanh",
+    "uint_floor_divide",
+    "uint_remainder",
+    "uint_right_shift",
     "wrapped",
 ]  # fmt: skip
 
 _inline = cuda.jit(device=True, inline="always")
+
+(
+    int_floor_divide, uint_floor_divide, int_remainder, uint_remainder, int_fmod, int_equal,
+    int_less, left_shift, int_right_shift, uint_right_shift,
+) = map(_inline, RULES)  # fmt: skip
+
+
+@_inline
+def float_remainder(x: Any, y: Any) -> Any:
+    """fmod moved to the sign of y, as Python and NumPy define %; NaN where y is 0."""
+    rest = float_fmod(x, y)
+    if rest == 0:
+        return math.copysign(rest, y)
+    return rest + y if (y < 0) != (rest < 0) else rest
+
+
+@_inline
+def float_floor_divide(x: Any, y: Any) -> Any:
+    """floor(x / y) computed from the exact remainder, as NumPy computes it."""
+    if y == 0:
+        return x / y
+    rest = float_fmod(x, y)
+    quotient = (x - rest) / y
+    if rest != 0 and (y < 0) != (rest < 0):
+        quotient -= type(x)(1)
+    if quotient == 0:
+        return math.copysign(quotient, x / y)
+    whole = type(x)(math.floor(quotient))
+    return whole + type(x)(1) if quotient - whole > 0.5 else whole
 
 
 @_inline
@@ -113,18 +155,6 @@ def cbrt(x: Any) -> Any:
 def wrapped(index: Any, size: Any) -> Any:
     """An index below twice the size, modulo the size."""
     return select(index < size, index, index - size)
-
-
-@_inline
-def int_equal(x: Any, y: Any) -> Any:
-    """x == y of a signed and an unsigned 64-bit integer."""
-    return (x >= 0) & (y >= 0) & (np.uint64(x) == np.uint64(y))
-
-
-@_inline
-def int_less(x: Any, y: Any) -> Any:
-    """x < y of a signed and an unsigned 64-bit integer."""
-    return (x < 0) | ((y >= 0) & (np.uint64(x) < np.uint64(y)))
 
 
 @_inline

@@ -17,6 +17,7 @@ from numba.core import types
 from numba.extending import lower_builtin, type_callable
 
 from .array_view import scratch
+from .number_rules import RULES
 from .transposing import transpose_tile
 from .vector_math import (
     add_reassoc,
@@ -163,42 +164,10 @@ def _lower_select(context: Any, builder: Any, signature: Any, args: Any) -> Any:
 _numpy = njit(error_model="numpy")
 
 
-# An unsigned integer and a literal would meet in float64, so these write zero as x ^ x.
-
-
-@_numpy
-def int_floor_divide(x: Any, y: Any) -> Any:
-    """x // y rounded down; 0 where y is 0, and -x (which may wrap) where y is -1."""
-    if y == 0:
-        return x ^ x
-    return -x if y == -1 else x // y
-
-
-@_numpy
-def uint_floor_divide(x: Any, y: Any) -> Any:
-    """x // y; 0 where y is 0."""
-    return x ^ x if y == 0 else x // y
-
-
-@_numpy
-def int_remainder(x: Any, y: Any) -> Any:
-    """x % y with the sign of y; 0 where y is 0."""
-    return x ^ x if y == 0 or y == -1 else x % y
-
-
-@_numpy
-def uint_remainder(x: Any, y: Any) -> Any:
-    """x % y; 0 where y is 0."""
-    return x ^ x if y == 0 else x % y
-
-
-@_numpy
-def int_fmod(x: Any, y: Any) -> Any:
-    """Remainder with the sign of x; 0 where y is 0."""
-    if y == 0 or y == -1:
-        return x ^ x
-    rest = x % y
-    return rest - y if rest != 0 and (x < 0) != (y < 0) else rest
+(
+    int_floor_divide, uint_floor_divide, int_remainder, uint_remainder, int_fmod, int_equal,
+    int_less, left_shift, int_right_shift, uint_right_shift,
+) = map(_numpy, RULES)  # fmt: skip
 
 
 def float_fmod(x: Any, y: Any) -> Any:
@@ -262,33 +231,3 @@ def imag_part(x: Any) -> Any:
 def wrapped(index: Any, size: Any) -> Any:
     """An index below twice the size, modulo the size."""
     return select(index < size, index, index - size)
-
-
-@_numpy
-def int_equal(x: Any, y: Any) -> Any:
-    """x == y of a signed and an unsigned 64-bit integer."""
-    return (x >= 0) & (y >= 0) & (np.uint64(x) == np.uint64(y))
-
-
-@_numpy
-def int_less(x: Any, y: Any) -> Any:
-    """x < y of a signed and an unsigned 64-bit integer."""
-    return (x < 0) | ((y >= 0) & (np.uint64(x) < np.uint64(y)))
-
-
-@_numpy
-def left_shift(x: Any, y: Any) -> Any:
-    """x << y; 0 once all bits are gone."""
-    return x << y if 0 <= y < 64 else x ^ x
-
-
-@_numpy
-def int_right_shift(x: Any, y: Any) -> Any:
-    """x >> y; the sign's bit once all others are gone."""
-    return x >> y if 0 <= y < 64 else x >> 63
-
-
-@_numpy
-def uint_right_shift(x: Any, y: Any) -> Any:
-    """x >> y; 0 once all bits are gone."""
-    return x >> y if y < 64 else x ^ x

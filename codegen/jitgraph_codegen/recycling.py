@@ -24,16 +24,13 @@ _PAGE = 4096
 # where in a page the memory of one block after another starts: at a cache line, far from its
 # predecessors and from large arrays of NumPy's, which start at 16
 _STARTS = (2048, 1024, 3072, 512, 2560, 1536, 3584)
-_HELD_HERE = 2  # references to a block's memory while it is looked at: the block, the question
+_HELD_HERE = 3  # references to a block's memory while it is looked at: block, name, question
 
 
 class _Block(NamedTuple):
     memory: np.ndarray[Any, Any]
     start: int
-
-    @property
-    def room(self) -> int:
-        return self.memory.nbytes - _PAGE
+    room: int  # bytes
 
 
 class Recycler:
@@ -55,27 +52,31 @@ class Recycler:
 
     def _block(self, nbytes: int) -> _Block:
         with self._lock:
-            found, idle = None, 0
-            for position in range(len(self._blocks) - 1, -1, -1):
-                block = self._blocks[position]
-                if sys.getrefcount(block.memory) > _HELD_HERE:
-                    continue
-                if found is None and nbytes <= block.room <= 2 * nbytes:
-                    found = position
-                    continue
-                idle += block.room
+            blocks = self._blocks
+            for position in range(len(blocks) - 1, -1, -1):
+                memory, _, room = blocks[position]
+                if nbytes <= room <= 2 * nbytes and sys.getrefcount(memory) <= _HELD_HERE:
+                    blocks.append(blocks.pop(position))
+                    return blocks[-1]
+            self._let_go_of_idle()
+            blocks.append(self._new(nbytes))
+            return blocks[-1]
+
+    def _let_go_of_idle(self) -> None:
+        """Those that were used least of late, where too many wait."""
+        idle = 0
+        for position in range(len(self._blocks) - 1, -1, -1):
+            memory, _, room = self._blocks[position]
+            if sys.getrefcount(memory) <= _HELD_HERE:
+                idle += room
                 if idle > MOST_IDLE:
                     del self._blocks[position]
-                    found = None if found is None else found - 1
-            block = self._new(nbytes) if found is None else self._blocks.pop(found)
-            self._blocks.append(block)
-            return block
 
     def _new(self, nbytes: int) -> _Block:
         memory = np.empty(nbytes + _PAGE, np.uint8)
         place = _STARTS[self._made % len(_STARTS)]
         self._made += 1
-        return _Block(memory, (place - memory.ctypes.data) % _PAGE)
+        return _Block(memory, (place - memory.ctypes.data) % _PAGE, nbytes)
 
     def clear(self) -> None:
         """Give idle memory back."""

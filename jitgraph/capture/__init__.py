@@ -8,7 +8,6 @@ from .runtime import captured_through
 from .superseding import with_superseded
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
-from .training import Training
 
 __all__ = [
     "TRACERS",
@@ -20,7 +19,6 @@ __all__ = [
     "ScalarTracer",
     "Trace",
     "Tracer",
-    "Training",
     "capture",
     "captured_through",
     "with_superseded",

@@ -5,7 +5,7 @@ Those of the table become nodes; the others are called in the middle of the prog
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from ..batching import Batched
 from ..errors import CaptureError, user_line
 from ..functions.base import FUNCTIONS
 from ..graph import Node
-from ..methods import ArrayMethods
+from ..methods import ArrayMethods, special_function
 from ..ops import UFUNCS
 from ..ops import elementwise as ew
 from ..ops.host import HOST, HOST_RESULT
@@ -38,6 +38,7 @@ class Calls:
 
     def ufunc(self, ufunc: np.ufunc, method: str, inputs: Any, kwargs: dict[str, Any]) -> Any:
         known = ufunc in UFUNCS or ufunc is np.matmul or method in ("reduce", "accumulate")
+        known = known or special_function(ufunc) is not None
         if known and kwargs.get("dtype") is None:
             shower = next(i for i in inputs if type(i) in TRACERS)
             if all(_is_number(i) for i in inputs):  # NumPy's functions give NumPy's numbers
@@ -143,24 +144,6 @@ class Calls:
         for position, new in zip(call.mutated, shown[count:], strict=True):
             self.trace.writes.write(tracers[position], new)
         return call.result.unflatten(shown[:count])
-
-    def numbers(
-        self, function: Callable[..., tuple[float, ...]], now: tuple[float, ...], after: Tracer
-    ) -> tuple[Any, ...]:
-        """Python numbers that a function gives at every run, called with an array that it comes
-        after.  now: what they are in the call being captured, in which it is not called yet.
-        """
-        where = user_line()
-        given = (Traced(0, weak=False, scalar=False),)
-        call = HostCall(function, given, flatten(((0,), {}))[1], where)
-        call.result, call.reason = flatten(now)[1], "it counts the steps"
-        before = () if self.trace.last_call is None else (self.trace.last_call,)
-        attrs = {"call": len(self.trace.hosts), "after": bool(before)}
-        token = Node(HOST, (after.node, *before), attrs, Spec((), np.dtype(bool)), where)
-        self.trace.last_call = self.trace.add(token)
-        self.trace.hosts.append(call)
-        shown = (self._host_result(token, k, v, where, call) for k, v in enumerate(now))
-        return tuple(shown)
 
     def _host_result(
         self, token: Node, position: int, value: Any, where: str, call: HostCall

@@ -30,7 +30,9 @@ class Captured:
     lifted: arrays of the surroundings, the graph's last inputs.
     fixtures: values of the surroundings that must be what they were.
     hosts: the functions its host nodes call.
-    trains: whether its backward passes are a part of it, and its results Tensors.
+    trains: whether its backward passes are a part of it; makes_tensors: whether its results are
+    Tensors, though no argument is.
+    afterwards: what Python does at the end of each run.
     """
 
     graph: Graph
@@ -39,6 +41,8 @@ class Captured:
     hosts: tuple[HostCall, ...]
     env: ShapeEnv
     trains: bool = False
+    makes_tensors: bool = False
+    afterwards: tuple[Callable[[], None], ...] = ()
 
     @property
     def written(self) -> tuple[int, ...]:
@@ -125,7 +129,7 @@ def capture(
     )
     return Captured(
         graph, tuple(trace.lifted), tuple(trace.fixtures.values()), tuple(trace.hosts), env,
-        trace.trains,
+        trace.trains, trace.makes_tensors, tuple(trace.training.afterwards),
     )  # fmt: skip
 
 

@@ -34,7 +34,7 @@ from ..functions.base import FUNCTIONS
 from ..functions.creation import CREATORS
 from ..methods import ArrayMethods
 from ..ops import elementwise as ew
-from ..ops import scalars
+from ..ops import scalars, views
 from ..place import Place
 from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor
@@ -64,6 +64,7 @@ _HIGHER_ORDER = frozenset((
 ))  # fmt: skip  # they call the functions they are given
 _OURS_TO_CAPTURE = (
     "jitgraph.control",
+    "jitgraph.creation",
     "jitgraph.nn",
     "jitgraph.random",
 )  # written like a user's code, with attributes that change
@@ -107,8 +108,8 @@ class CaptureRuntime:
             if is_library(owner.__name__) and (callable(value) or isinstance(value, ModuleType)):
                 return value
             return self._found(Place(vars(owner), name), value)
-        if type(owner) is Tensor and name == "data" and self.trace.trains:
-            return self.trace.lift(owner)
+        if type(owner) is Tensor and name == "data":
+            return views.DETACHED(self.trace.lift(owner))
         if isinstance(owner, (ArrayMethods, SymbolicInt, np.ndarray)):
             return value
         if isinstance(owner, type) and is_library(owner.__module__):
@@ -147,9 +148,13 @@ class CaptureRuntime:
             owner.grad = value
             return
         if type(owner) is Tensor and name == "data":
-            self.trace.training.begin("it assigns the data of a Tensor")
             self._set_data(owner, value)
             return
+        if type(owner) is Tracer and name == "grad":
+            raise CaptureError(
+                f"an argument is to collect gradients ({user_line()}); let the function find the "
+                "Tensor around it, in a model or a name"
+            )
         before = getattr(owner, name, None)
         if type(value) is Tracer and self.trace.writes.shows(value, before):
             return  # `self.u += v` has changed the array itself
@@ -163,12 +168,15 @@ class CaptureRuntime:
 
     def _set_data(self, tensor: Tensor, value: Any) -> None:
         trace = self.trace
+        if tensor.requires_grad:
+            trace.training.begin("it assigns the data of a Tensor that collects gradients")
         target = trace.lift(tensor)
-        if value is target or trace.writes.shows(value, target):
-            return
+        if type(value) is Tracer and value.storage is target.storage:
+            return  # it was changed in place
         if type(value) is not Tracer or (value.shape, value.dtype) != (target.shape, target.dtype):
             raise CaptureError(f"a Tensor's data becomes an array of another kind ({user_line()})")
-        trace.writes.write(target, value)
+        with trace.training.on_arrays():
+            trace.writes.write(target, value)
 
     # loops and branches
 
@@ -183,6 +191,8 @@ class CaptureRuntime:
 
     def written(self, container: Any) -> Any:
         """What `container[...] =` writes to."""
+        if type(container) is Tensor and not (container.requires_grad and self.trace.recording):
+            return views.DETACHED(self.trace.lift(container))
         if self.trace.nested and type(container) not in TRACERS:
             self._refuse_change(type(container).__name__)
         return container
@@ -258,12 +268,24 @@ class CaptureRuntime:
     def _class(self, kind: type, args: Any, kwargs: dict[str, Any]) -> Any:
         if issubclass(kind, np.generic) and len(args) == 1 and _is_traced(args[0]):
             return self.trace.apply(ew.CAST, (args[0],), {"dtype": np.dtype(kind)})
+        if kind is Tensor and args and _is_traced(args[0]):
+            return self._tensor(*args, **kwargs)
         if kind is np.ndarray:
             shape, *rest = args
             return self.call(np.empty, shape, *rest[:1], **kwargs)
         made = kind(*self._given(kind, args), **kwargs)
         self.trace.made[id(made)] = made
         return made
+
+    def _tensor(self, value: Any, dtype: Any = None, requires_grad: bool = False) -> Any:
+        """`Tensor(value)`"""
+        if requires_grad:
+            raise CaptureError(
+                f"a Tensor that collects gradients is made in the function ({user_line()})"
+            )
+        self.trace.makes_tensors = True
+        value = views.DETACHED(value)
+        return value if dtype is None else ew.CAST(value, dtype=np.dtype(dtype))
 
     def _builtin(self, function: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         if isinstance(function, np.ufunc) or _is_numpys(function):

@@ -450,11 +450,11 @@ class _Rewriter(ast.NodeTransformer):
         return body
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        """`d[k] = v` in a loop as `written(d)[k] = v`: a step that is written down once may change
-        arrays only.
+        """`d[k] = v` as `written(d)[k] = v`: a Tensor is written to by the program, and a step that
+        is written down once may change arrays only.
         """
         self.generic_visit(node)
-        if self.inside and not isinstance(node.ctx, ast.Load):
+        if not isinstance(node.ctx, ast.Load):
             node.value = self._runtime("written", node, [node.value])
         return node
 

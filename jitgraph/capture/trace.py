@@ -68,9 +68,9 @@ class Trace:
     ) -> None:
         self.env, self.policy = env, policy or ControlPolicy(allowed=not of_tensors)
         self.trains = self.policy.trains  # backward passes are a part of the function
-        self.recording = is_recording() and not self.trains
+        self.recorded = is_recording()
+        self.recording = self.recorded and not self.trains
         self.tensors: list[Tensor] = []  # of the surroundings, in a function that trains
-        self.unrecorded: set[Node] = set()  # computed where no gradient is to go
         self.of_tensors = of_tensors
         self.inputs: list[Node] = []
         self.nodes: list[Node] = []
@@ -96,6 +96,7 @@ class Trace:
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)
         self.training = Training(self)
+        self.makes_tensors = self.trains  # of arrays
         env.arithmetic = self._arithmetic  # type: ignore[method-assign]
         env.ufunc = self._ufunc_of_sizes  # type: ignore[method-assign]
 
@@ -135,6 +136,12 @@ class Trace:
         """
         if self.trains and isinstance(value, Tensor):
             return self._lift_tensor(value, place)
+        if self.trains:
+            shown: Tracer = views.DETACHED(self._lifted_array(value, place))
+            return shown
+        return self._lifted_array(value, place)
+
+    def _lifted_array(self, value: Any, place: Place | None) -> Tracer:
         storage = self.lifted_storages.get(id(value))
         if storage is None:
             array = value.data if isinstance(value, Tensor) else value
@@ -161,12 +168,24 @@ class Trace:
         if place is not None:
             self.rely_on(place, tensor)
         storage = self.lifted_storages.get(id(tensor))
-        if storage is not None:
-            return self._shown(storage)
-        self.tensors.append(tensor)
-        tracer = self.lift(tensor.data, Place(tensor, "data"))
-        self.lifted_storages[id(tensor)] = tracer.storage
-        return tracer
+        if storage is None:
+            if any(t.data is tensor.data for t in self.tensors if t.requires_grad) and (
+                tensor.requires_grad
+            ):
+                raise CaptureError("two Tensors that collect gradients are on the same memory")
+            self.tensors.append(tensor)
+            storage = self._lifted_array(tensor.data, Place(tensor, "data")).storage
+            self.lifted_storages[id(tensor)] = storage
+        shown = self._shown(storage)
+        return shown if tensor.requires_grad else views.DETACHED(shown)
+
+    def lift_number(self, place: Place) -> Tracer:
+        """A float of Python's from outside, read anew at every call."""
+        value = place.read()
+        spec = Spec((), np.dtype(np.float64), weak=True)
+        storage = self._input(f"lifted{len(self.lifted)}", spec, np.asarray(value), "C", False)
+        self.lifted.append(Lifted(value, place))
+        return self._shown(storage)
 
     def literal_array(self, array: np.ndarray[Any, Any]) -> Tracer:
         """An array made from constants in the function: a new one at every call."""
@@ -221,10 +240,6 @@ class Trace:
 
     def apply(self, op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tracer:
         where = self.where or user_line()
-        if self.recording and not is_recording():
-            raise CaptureError(
-                f"no_grad() inside a captured function ({where}); put it around the call"
-            )
         attrs = {key: _dims(value) for key, value in attrs.items()}
         inputs = tuple(self.node_of(a, where, maybe_loose=True) for a in args)
         try:
@@ -235,13 +250,13 @@ class Trace:
             raise type(error)(f"{error} ({where})") from None
         _check_literals(op, inputs, where)
         node = self.add(Node(op, inputs, attrs, spec, where))
-        if self.trains and not is_recording():
-            self.unrecorded.add(node)
         if not self.decided.isdisjoint(inputs):
             self._check_decided(node)
         source = args[0] if args else None
         if not op.fresh and type(source) is Tracer and self._is_view(op, source, attrs, spec):
             return Tracer(self, source.storage, (*source.chain, (op, attrs)), node)
+        if self.recorded and not is_recording() and op.differentiable and spec.dtype.kind == "f":
+            node = self.add(Node(ew.STOP, (node,), {}, spec, where))  # in no_grad()
         return self.tracer(node, _order(op, args))
 
     def _check_loose(

@@ -18,7 +18,7 @@ from ..functions.indexing import getitem, is_basic_key, mask_key
 from ..functions.views import broadcast_to
 from ..graph import Node
 from ..methods import ArrayMethods
-from ..ops import Op, scalars
+from ..ops import Op, scalars, views
 from ..ops import elementwise as ew
 from ..spec import dims
 from ..symbolic_int import SymbolicInt, to_dim, user_int
@@ -169,6 +169,15 @@ class Tracer(ArrayMethods):
     def item(self) -> Any:
         """The single element as a Python number, known when the program runs."""
         return self.trace.apply(scalars.ITEM, (self,), {})
+
+    def detach(self) -> Any:
+        """The same memory as a constant, for gradients."""
+        return views.DETACHED(self)
+
+    @property
+    def data(self) -> Any:
+        """What stands for the array in a Tensor."""
+        return views.DETACHED(self)
 
     def backward(self, gradient: Any = None) -> None:
         """Add its gradient to that of every Tensor it depends on; see `training`."""

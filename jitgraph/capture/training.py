@@ -24,6 +24,7 @@ import numpy as np
 
 from ..errors import CaptureError, GradientError, user_line
 from ..graph import Node
+from ..ops import views
 from ..place import Place
 from ..tensor import Tensor
 from .refusal import RefusedError
@@ -39,6 +40,7 @@ class Training:
     def __init__(self, trace: Trace) -> None:
         self.trace = trace
         self.pulled_back: Callable[..., list[Any]]  # of `autodiff`, which knows of captures
+        self.afterwards: list[Callable[[], None]] = []  # called at the end of each run
         self._gradients: dict[int, tuple[Tensor, Any]] = {}  # by the Tensor's identity
 
     def begin(self, what: str) -> None:
@@ -63,6 +65,8 @@ class Training:
             raise GradientError(
                 f"backward() of an array of {result.dtype} finds no gradient ({user_line()})"
             )
+        for tensor in trace.tensors:
+            trace.rely_on(Place(tensor, "requires_grad"), tensor.requires_grad)
         leaves = [t for t in trace.tensors if t.requires_grad]
         wanted = [trace.lift(t).node for t in leaves]
         if gradient is None:
@@ -77,7 +81,8 @@ class Training:
         for tensor, part in zip(leaves, found, strict=True):
             if part is not None:
                 before = self.of(tensor)
-                self.set(tensor, part if before is None else before + part)
+                total = part if before is None else before + part
+                self.set(tensor, views.DETACHED(total))
 
     def _cotangents(self, result: Node, seed: Tracer, wanted: Sequence[Node]) -> list[Any]:
         trace, made = self.trace, dict[Node, Tracer]()
@@ -87,7 +92,9 @@ class Training:
                 made[node] = trace.tracer(node)
             return made[node]
 
-        return list(self.pulled_back(list(trace.nodes), [(result, seed)], wanted, value, trace))
+        ends = set(wanted)  # a parameter that was written to is what it became then
+        nodes = [node for node in trace.nodes if node not in ends]
+        return list(self.pulled_back(nodes, [(result, seed)], wanted, value, trace))
 
     def of(self, tensor: Tensor) -> Any:
         """What `.grad` is: a tracer or None."""
@@ -123,14 +130,6 @@ class Training:
         from .runtime import captured_through
 
         return captured_through(self.trace, function)(*args, **kwargs)
-
-    def numbers(
-        self, function: Callable[..., tuple[float, ...]], now: tuple[float, ...], after: Any
-    ) -> tuple[Any, ...]:
-        """Python numbers that `function(after)` gives at every run, once this array is computed;
-        now: those of the call being captured.
-        """
-        return self.trace.calls.numbers(function, now, after)
 
 
 @dataclass(frozen=True)

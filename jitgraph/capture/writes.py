@@ -261,6 +261,8 @@ def _lifted_through(
         return part, region
     if op is views.RESHAPE:
         return views.RESHAPE(part, shape=parent.shape), None
+    if op is views.DETACHED:
+        return part, region
     raise ValueError("assignment destination is read-only")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..creation import generator
+from ..random import Generator
 from ..tensor import Tensor
 
 
@@ -99,7 +100,7 @@ def random_split(dataset: Any, lengths: Sequence[float], seed: int | None = None
             sizes[k % len(sizes)] += 1
     if sum(sizes) != count:
         raise ValueError(f"parts of {list(lengths)} items are not all {count}")
-    rng = generator() if seed is None else np.random.default_rng(seed)
+    rng = generator() if seed is None else Generator(seed)
     order = rng.permutation(count)
     ends = list(itertools.accumulate(map(int, sizes), initial=0))
     return [Subset(dataset, order[a:b]) for a, b in itertools.pairwise(ends)]

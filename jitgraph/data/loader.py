@@ -185,14 +185,14 @@ class _Reader:
 def _drawing_from(entropy: tuple[int, ...]) -> Iterator[None]:
     """While an item is read, random numbers are its own; those of others go on where they were."""
     seeds = np.random.SeedSequence(entropy).generate_state(3, np.uint32)
-    before = creation.generator(), random.getstate(), np.random.get_state()
+    before = creation.get_rng_state(), random.getstate(), np.random.get_state()
     creation.manual_seed(int(seeds[0]))
     random.seed(int(seeds[1]))
     np.random.seed(int(seeds[2]))
     try:
         yield
     finally:
-        creation.set_generator(before[0])
+        creation.set_rng_state(before[0])
         random.setstate(before[1])
         np.random.set_state(before[2])
 

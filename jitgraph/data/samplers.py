@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..creation import generator
+from ..random import Generator
 
 
 class Sampler:
@@ -37,10 +38,10 @@ class _Drawing(Sampler):
     """seed: of the orders of all epochs; else `manual_seed` decides."""
 
     def __init__(self, seed: int | None) -> None:
-        self._own = None if seed is None else np.random.default_rng(seed)
+        self._own = None if seed is None else Generator(seed)
 
     @property
-    def rng(self) -> np.random.Generator:
+    def rng(self) -> Generator:
         return self._own or generator()
 
 

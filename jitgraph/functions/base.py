@@ -36,11 +36,19 @@ def operand(x: Any) -> Any:
     )
 
 
+_WITH_AXES: set[type] = {np.ndarray}  # classes of values that are arrays as they are
+
+
 def array(x: Any) -> Any:
     """Like `operand`, with Python scalars as 0-d arrays too."""
+    if type(x) in _WITH_AXES:
+        return x
     if isinstance(x, SymbolicInt):
         return tracing.apply(CAST, (x,), {"dtype": np.dtype(np.int64)})  # type: ignore[misc]
-    return x if hasattr(x, "ndim") else np.asarray(x)
+    if not hasattr(x, "ndim"):
+        return np.asarray(x)
+    _WITH_AXES.add(type(x))
+    return x
 
 
 def refuse(name: str, **unsupported: Any) -> None:

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def _reduce(op: Op, x: Any, axis: Any, keepdims: Any) -> Any:
-    axes = normalize_axes(op.name, axis, x.ndim)
+    axes = tuple(range(x.ndim)) if axis is None else normalize_axes(op.name, axis, x.ndim)
     return op(x, axis=axes, keepdims=bool(keepdims) and keepdims is not np._NoValue)
 
 
@@ -56,7 +56,8 @@ def sum(
     where: Any = None,
 ) -> Any:
     """Sum along axes.  Integers are summed in 64 bits, float32 in float32."""
-    refuse("sum", out=out, initial=initial, where=where)
+    if out is not None or initial is not None or where is not None:
+        refuse("sum", out=out, initial=initial, where=where)
     return _accumulated(reductions.SUM, a, axis, dtype, keepdims)
 
 
@@ -234,18 +235,23 @@ def std(
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """log of the sum of exponentials along axes, shifted by the maximum so that none overflows."""
     x = array(x)
-    top = max(x, axis=axis, keepdims=True)
+    top = _top(x, axis)
     total = ew.LOG(sum(ew.EXP(x - top), axis=axis, keepdims=True)) + top
     return total if keepdims else squeeze(total, axis=normalize_axes("logsumexp", axis, x.ndim))
 
 
+def _top(x: Any, axis: Any) -> Any:
+    """The maximum as a constant: what is shifted by it and back does not depend on it."""
+    return ew.STOP(max(x, axis=axis, keepdims=True))
+
+
 def softmax(x: Any, axis: int = -1) -> Any:
     """exp(x) normalised to sum 1 along an axis."""
-    e = ew.EXP(x - max(x, axis=axis, keepdims=True))
+    e = ew.EXP(x - _top(x, axis))
     return e / sum(e, axis=axis, keepdims=True)
 
 
 def log_softmax(x: Any, axis: int = -1) -> Any:
     """Logarithm of `softmax`, without its underflow."""
-    shifted = x - max(x, axis=axis, keepdims=True)
+    shifted = x - _top(x, axis)
     return shifted - ew.LOG(sum(ew.EXP(shifted), axis=axis, keepdims=True))

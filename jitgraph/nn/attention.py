@@ -50,8 +50,8 @@ class MultiheadAttention(Module):
         if not self.batch_first:
             query, key, value = (F.swapaxes(x, 0, 1) for x in (query, key, value))
         heads = [self._heads(x, k) for k, x in enumerate((query, key, value))]
-        scores = F.matmul(heads[0] * (1 / math.sqrt(self.embed_dim // self.num_heads)),
-                          F.swapaxes(heads[1], -1, -2))  # fmt: skip
+        scores = F.matmul(heads[0], F.swapaxes(heads[1], -1, -2))
+        scores = scores * (1 / math.sqrt(self.embed_dim // self.num_heads))
         if is_causal:
             rows, columns = np.arange(int(scores.shape[-2])), np.arange(int(scores.shape[-1]))
             scores = F.where(rows[:, None] >= columns, scores, -np.inf)

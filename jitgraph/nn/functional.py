@@ -69,7 +69,7 @@ def dropout(x: Any, p: float = 0.5, training: bool = True) -> Any:
         return x
     if p == 1:
         return x * 0
-    kept = generator().random(tuple(x.shape)) >= p
+    kept = generator().random(tuple(x.shape), np.float32) >= np.float32(p)
     return F.where(kept, x * (1 / (1 - p)), np.dtype(x.dtype).type(0))
 
 

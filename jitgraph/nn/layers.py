@@ -300,10 +300,11 @@ class _BatchNorm(Module):
         mean, variance = F.mean(x, axis=axes), F.var(x, axis=axes)
         if self.training and self.track_running_stats:
             count = math.prod(x.shape) // self.num_features
-            seen, spread = (v.detach() if isinstance(v, Tensor) else v for v in (mean, variance))
+            parts = (mean, variance)
+            seen, spread = (v.detach().data if isinstance(v, Tensor) else v for v in parts)
             spread = spread * (count / max(count - 1, 1))
-            self.running_mean.data += self.momentum * (np.asarray(seen) - self.running_mean.data)
-            self.running_var.data += self.momentum * (np.asarray(spread) - self.running_var.data)
+            self.running_mean.data += self.momentum * (seen - self.running_mean.data)
+            self.running_var.data += self.momentum * (spread - self.running_var.data)
             self.num_batches_tracked.data += 1
         return mean, variance
 

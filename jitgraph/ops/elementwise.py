@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import DTypeError
 from ..spec import Spec, broadcast, promotion_type
 from ..symbolic_int import to_dim
+from ..warming import Warming
 from .op import UFUNCS, DType, Kind, Loop, Op, Rule, elementwise, register, rules, ufunc_dtypes
 
 POLYNOMIAL = 8  # a vectorised polynomial
@@ -144,28 +145,35 @@ REAL, IMAG = _part("real", np.real, "real_part(x)"), _part("imag", np.imag, "ima
 # Functions NumPy lacks; dtypes are those of np.exp.
 
 
-def _like_exp(name: str, eval: Any, loop: str, vjp: Any) -> Op:
+def _like_exp(name: str, eval: Any, loop: str, vjp: Any, flops: int = POLYNOMIAL) -> Op:
     def dtypes(x: Spec) -> tuple[DType, ...]:
         return ufunc_dtypes(name, np.exp, (x,))
 
     def spec(x: Spec) -> Spec:
         return Spec(x.shape, dtypes(x)[-1])
 
-    row = Loop(loop, flops=POLYNOMIAL)
+    row = Loop(loop, flops=flops)
     return register(Op(name, Kind.ELEMENTWISE, eval, spec, (vjp,), loop=row, loop_dtypes=dtypes))
 
 
-def _by_element(function: Callable[[float], float]) -> Callable[[Any], Any]:
+def _by_element(function: Callable[[float], float], op: Callable[[], Op]) -> Callable[[Any], Any]:
+    """A function of Python's on arrays; on many large ones the operation as a kernel."""
     scalar = np.frompyfunc(function, 1, 1)
 
-    def eval(x: Any) -> Any:
+    def plain(x: Any) -> Any:
         dtype = np.exp(np.zeros((), np.asarray(x).dtype)).dtype
         return np.asarray(scalar(x)).astype(dtype)
+
+    warming = Warming(plain, lambda x: op()(x), few=4096, many=1 << 20)
+
+    def eval(x: Any) -> Any:
+        is_plain = type(x) is np.ndarray and x.dtype.char in "fd"
+        return warming(x.size, x) if is_plain else plain(x)
 
     return eval
 
 
-_erf, _erfc = _by_element(math.erf), _by_element(math.erfc)
+_erf, _erfc = _by_element(math.erf, lambda: ERF), _by_element(math.erfc, lambda: ERFC)
 
 
 def _softplus(x: Any) -> Any:
@@ -178,10 +186,14 @@ def _sigmoid(x: Any) -> Any:
     return np.where(np.asarray(x) >= 0, 1 / (1 + decay), decay / (1 + decay))
 
 
-ERF = _like_exp("erf", _erf, "erf(x)", lambda g, out, x: g * (2 / math.sqrt(math.pi)) * EXP(-x * x))
-ERFC = _like_exp(
-    "erfc", _erfc, "erfc(x)", lambda g, out, x: g * (-2 / math.sqrt(math.pi)) * EXP(-x * x)
-)
+ERF: Op = _like_exp(
+    "erf", _erf, "erf(x)", lambda g, out, x: g * (2 / math.sqrt(math.pi)) * EXP(-x * x),
+    flops=LONG_POLYNOMIAL,
+)  # fmt: skip
+ERFC: Op = _like_exp(
+    "erfc", _erfc, "erfc(x)", lambda g, out, x: g * (-2 / math.sqrt(math.pi)) * EXP(-x * x),
+    flops=3 * POLYNOMIAL,
+)  # fmt: skip
 SOFTPLUS = _like_exp("softplus", _softplus, "softplus(x)", lambda g, out, x: g * SIGMOID(x))
 SIGMOID: Op = _like_exp("sigmoid", _sigmoid, "sigmoid(x)", lambda g, out, x: g * out * (1 - out))
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from ..errors import ShapeError
 from ..spec import Spec, as_shape, broadcast, dims, normalize_axis
-from ..symbolic import Dim, add
+from ..symbolic import Dim, add, mul
 from .op import opaque, ufunc_dtypes
-from .views import EXPAND_DIMS, SLICE, SQUEEZE, TRANSPOSE
+from .views import EXPAND_DIMS, RESHAPE, SLICE, SQUEEZE, TRANSPOSE
 
 # matmul, by NumPy's rules: 1-d operands are rows or columns, leading axes broadcast
 
@@ -53,15 +53,26 @@ def _matmul_gradient_x(g: Any, out: Any, x: Any, y: Any) -> Any:
 
 def _matmul_gradient_y(g: Any, out: Any, x: Any, y: Any) -> Any:
     g, matrix, _ = _as_matrices(g, x, y)
+    if y.ndim <= 2 < matrix.ndim:  # the sum over a stack of products is one product
+        matrix, g = (_joined(v) for v in (matrix, g))
     grad = MATMUL(swap_last(matrix), g)
     return SQUEEZE(grad, axes=(grad.ndim - 1,)) if y.ndim == 1 else grad
+
+
+def _joined(stack: Any) -> Any:
+    """The rows of a stack's matrices as those of one."""
+    rows: Any = 1
+    for d in as_shape(stack.shape)[:-1]:
+        rows = mul(rows, d)
+    return RESHAPE(stack, shape=(rows, as_shape(stack.shape)[-1]))
 
 
 def _matmul(x: Any, y: Any) -> Any:
     """A stack of matrices by one matrix is a single product of what lies in the stack's rows, where
     NumPy makes one product for each.
     """
-    x, y = np.asarray(x), np.asarray(y)
+    if type(x) is not np.ndarray or type(y) is not np.ndarray:
+        x, y = np.asarray(x), np.asarray(y)
     if y.ndim != 2 or x.ndim < 3 or x.dtype.kind not in "fc" or x.dtype != y.dtype:
         return np.matmul(x, y)
     return np.matmul(x.reshape(-1, x.shape[-1]), y).reshape(*x.shape[:-1], y.shape[-1])

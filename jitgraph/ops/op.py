@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,17 @@ class Op:
     def __repr__(self) -> str:
         return f"Op({self.name})"
 
-    @property
+    @cached_property
     def differentiable(self) -> bool:
         return self.vjp_all is not None or any(rule is not None for rule in self.vjp)
+
+    @cached_property
+    def has_slope(self) -> bool:
+        """Whether floating-point results depend on the inputs by more than jumps, so that they have
+        gradients, or ought to have; a view without a rule is a constant by intent.
+        """
+        jumps = self.kind in (Kind.ELEMENTWISE, Kind.VIEW) and not self.name.startswith("scalar_")
+        return self.differentiable or not jumps
 
 
 TABLE: dict[str, Op] = {}
@@ -184,7 +193,7 @@ def view(
     eval: Callable[..., Any],
     spec: Callable[..., Spec],
     index_map: Callable[..., tuple[Any, ...]] | None,
-    vjp: Rule,
+    vjp: Rule | None,
     fresh: bool = False,
 ) -> Op:
     """The elements of one array under another index.

@@ -53,11 +53,14 @@ def _product_gradient(g: Any, out: Any, x: Any, *, axis: tuple[int, ...], keepdi
 
 
 SUM = reduction(
-    "sum", np.sum, _accumulator, lambda g, out, x, *, axis, keepdims: expand(g, x, axis, keepdims)
+    "sum",
+    np.add.reduce,
+    _accumulator,
+    lambda g, out, x, *, axis, keepdims: expand(g, x, axis, keepdims),
 )
-PROD = reduction("prod", np.prod, _accumulator, _product_gradient)
-MAX = reduction("max", np.max, _same, _extreme_gradient, empty=False)
-MIN = reduction("min", np.min, _same, _extreme_gradient, empty=False)
+PROD = reduction("prod", np.multiply.reduce, _accumulator, _product_gradient)
+MAX = reduction("max", np.maximum.reduce, _same, _extreme_gradient, empty=False)
+MIN = reduction("min", np.minimum.reduce, _same, _extreme_gradient, empty=False)
 ANY = reduction("any", np.any, _boolean)
 ALL = reduction("all", np.all, _boolean)
 

@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import AxisError, ShapeError
 from ..interpreter import create
 from ..spec import Spec, as_shape, dims, normalize_axes, normalize_axis
-from ..symbolic import Dim, Shape, add, floordiv, mul, product, sub
+from ..symbolic import Dim, Shape, add, floordiv, mul, product, sub, surely_nonnegative
 from ..symbolic_int import to_dim
 from .op import Kind, Op, opaque, register, view
 
@@ -144,6 +144,17 @@ SQUEEZE: Op = view(
     _squeeze_spec,
     _squeeze_index,
     lambda g, out, x, *, axes: EXPAND_DIMS(g, axes=axes),
+)
+
+
+# detached: the same elements, constants for derivatives
+
+DETACHED: Op = view(
+    "detached",
+    lambda x: np.asarray(x),
+    lambda x: x,
+    lambda index, x: index,
+    None,
 )
 
 
@@ -282,6 +293,15 @@ UPDATE: Op = opaque(
 def whole_slices(shape: tuple[Any, ...]) -> tuple[Slice, ...]:
     """The slices that leave an array as it is."""
     return tuple((0, 1, to_dim(d)) for d in shape)
+
+
+def are_disjoint(a: Slice, b: Slice) -> bool:
+    """Whether two parts of an axis, in steps of one, surely have nothing in common."""
+    (start, step, size), (other, step_of_other, count) = a, b
+    if step != 1 or step_of_other != 1:
+        return False
+    gaps = sub(other, add(start, size)), sub(start, add(other, count))
+    return any(map(surely_nonnegative, gaps))
 
 
 def normalize_slice(item: slice, size: Dim) -> Slice:

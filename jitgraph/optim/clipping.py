@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -12,31 +14,39 @@ from ..tensor import Tensor
 
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0
-) -> float:
+) -> Any:
     """Scale the gradients of parameters so that the norm of all together is at most `max_norm`; the
-    norm that they had.
+    norm that they had, float64.
     """
-    grads = _gradients(parameters)
-    if not grads:
-        return 0.0
+    pairs = _gradients(parameters)
+    if not pairs:
+        return np.float64(0.0)
     if norm_type == math.inf:
-        total = max(float(np.abs(g).max()) for g in grads)
+        total = functools.reduce(np.maximum, [np.abs(g).max() for _, g in pairs])
+        total = total.astype(np.float64)
     else:
-        powers = (float((np.abs(g).astype(np.float64) ** norm_type).sum()) for g in grads)
-        total = sum(powers) ** (1 / norm_type)
-    factor = max_norm / (total + 1e-6)
-    if factor < 1:
-        for g in grads:
-            g *= factor
+        powers = [(np.abs(g).astype(np.float64) ** norm_type).sum() for _, g in pairs]
+        total = sum(powers[1:], powers[0]) ** (1 / norm_type)
+    factor = np.minimum(max_norm / (total + 1e-6), 1.0)
+    for parameter, g in pairs:
+        _change(parameter, g * factor.astype(g.dtype))
     return total
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit each element of the gradients to [-clip_value, clip_value]."""
-    for g in _gradients(parameters):
-        np.clip(g, -clip_value, clip_value, out=g)
+    for parameter, g in _gradients(parameters):
+        _change(parameter, np.clip(g, -clip_value, clip_value))
 
 
-def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[np.ndarray]:
+def _gradients(parameters: Tensor | Iterable[Tensor]) -> list[tuple[Tensor, Any]]:
+    """Parameters that have gradients, with the arrays in these."""
     given = [parameters] if isinstance(parameters, Tensor) else list(parameters)
-    return [p.grad.data for p in given if p.grad is not None]
+    return [(p, p.grad.data) for p in given if p.grad is not None]
+
+
+def _change(parameter: Tensor, gradient: Any) -> None:
+    if type(gradient) is np.ndarray:
+        parameter.grad.data[...] = gradient
+    else:  # of a function that is being captured
+        parameter.grad = gradient

@@ -8,11 +8,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jitgraph_codegen.program import DeoptimisedError
-
 from ..compile import CompiledFunction, compile
 from ..errors import CaptureError
-from ..interpreter import tracing
+from ..interpreter import only_outside, tracing
 from ..place import Place
 from ..tensor import Tensor
 
@@ -38,6 +36,7 @@ class Optimizer:
     def __init__(
         self, parameters: Iterable[Tensor | Mapping[str, Any]], options: dict[str, Any]
     ) -> None:
+        only_outside("an optimiser is made")
         self.defaults = options
         self.param_groups: list[dict[str, Any]] = []
         self.state: dict[Tensor, dict[str, Any]] = {}
@@ -50,6 +49,7 @@ class Optimizer:
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """More parameters, under "params", with options that differ from the others'."""
+        only_outside("an optimiser is given parameters")
         params = group["params"]
         params = [params] if isinstance(params, Tensor) else list(params)
         made = {**self.defaults, **group, "params": params}
@@ -71,6 +71,7 @@ class Optimizer:
     @property
     def lr(self) -> float:
         """The learning rate of the first group."""
+        only_outside("a learning rate is read")
         return float(self.param_groups[0]["lr"])
 
     @lr.setter
@@ -104,17 +105,16 @@ class Optimizer:
                 continue
             parameters, gradients = map(list, zip(*pairs, strict=True))
             taking = _Step(self, group, parameters)
-            options = self.options(group, taking.next_number())
-            fixed = {name: value for name, value in options.items() if name in self.static}
-            taking.names = tuple(name for name in options if name not in fixed)
-            now = taking.numbers(taking.next_number())
-            numbers = training.numbers(taking, now, gradients[0])
-            kept = [[trace.lift(self._kept(p, group, name), _Kept(self, name, p))
+            options = taking.options()
+            numbers = {name: trace.lift_number(_Number(taking, name)) for name in options
+                       if name not in self.static}  # fmt: skip
+            trace.rely_on(_Together(taking, "states"), True)
+            training.afterwards.append(taking.done)
+            kept = [[trace.lift(self._kept(p, group, name), Place(self.state[p], name))
                      for p in parameters] for name in self.states]  # fmt: skip
             data = [trace.lift(p) for p in parameters]
             with training.on_arrays():
-                options = fixed | dict(zip(taking.names, numbers, strict=True))
-                training.call(type(self).rule, data, gradients, *kept, **options)
+                training.call(type(self).rule, data, gradients, *kept, **(options | numbers))
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
@@ -177,6 +177,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Any]:
         """The options and what is kept for each parameter, by its number."""
+        only_outside("an optimiser's state is read")
         numbers = self._numbers()
         groups = [
             {**group, "params": [numbers[p] for p in group["params"]]}
@@ -190,6 +191,7 @@ class Optimizer:
 
     def load_state_dict(self, found: Mapping[str, Any]) -> None:
         """Go on where another optimiser of the same parameters was, from its `state_dict`."""
+        only_outside("an optimiser's state is loaded")
         sizes = [[len(g["params"]) for g in groups]
                  for groups in (self.param_groups, found["param_groups"])]  # fmt: skip
         if sizes[0] != sizes[1]:
@@ -198,14 +200,11 @@ class Optimizer:
             )
         for group, other in zip(self.param_groups, found["param_groups"], strict=True):
             group |= {k: v for k, v in other.items() if k != "params"}
-        self.state = {
-            parameter: {
-                k: np.array(v) if isinstance(v, np.ndarray) else v
-                for k, v in found["state"][number].items()
-            }
-            for parameter, number in self._numbers().items()
-            if number in found["state"]
-        }
+        for parameter, number in self._numbers().items():
+            state = self.state.setdefault(parameter, {})  # the same, which programs know
+            state.clear()
+            for name, value in found["state"].get(number, {}).items():
+                state[name] = np.array(value) if isinstance(value, np.ndarray) else value
 
     def _numbers(self) -> dict[Tensor, int]:
         every = [p for group in self.param_groups for p in group["params"]]
@@ -213,38 +212,58 @@ class Optimizer:
 
 
 class _Step:
-    """What Python does in a step of a program: it counts, and tells the rule the numbers.
-
-    names: the options that are numbers.
-    """
+    """What Python does in a step of a program: it counts, and tells the rule the numbers."""
 
     def __init__(
         self, optimizer: Optimizer, group: dict[str, Any], parameters: Sequence[Tensor]
     ) -> None:
         self.optimizer, self.group, self.parameters = optimizer, group, parameters
-        self.names: tuple[str, ...] = ()
-
-    def next_number(self) -> int:
-        """Raises CaptureError where the parameters have been changed in other numbers of steps."""
-        states = [self.optimizer.state.setdefault(p, {}) for p in self.parameters]
-        taken = {state.get("step", 0) for state in states}
+        self.states = [optimizer.state.setdefault(p, {}) for p in parameters]
+        taken = {state.get("step", 0) for state in self.states}
         if len(taken) > 1:
             raise CaptureError("the optimiser has changed some parameters more often than others")
-        return int(taken.pop()) + 1
+        self.known: tuple[Any, ...] = ()
+        self.found: dict[str, Any] = {}
 
-    def numbers(self, number: int) -> tuple[float, ...]:
-        options = self.optimizer.options(self.group, number)
-        return tuple(float(options[name]) for name in self.names)
+    def options(self) -> dict[str, Any]:
+        """Those of the next step."""
+        now = (self.states[0].get("step", 0), *self.group.values())
+        if now != self.known:
+            self.known, self.found = now, self.optimizer.options(self.group, now[0] + 1)
+        return self.found
 
-    def __call__(self, gradient: Any) -> tuple[float, ...]:
-        try:
-            number = self.next_number()
-        except CaptureError as error:
-            raise DeoptimisedError(str(error)) from None
-        found = self.numbers(number)
-        for parameter in self.parameters:
-            self.optimizer.state[parameter]["step"] = number
-        return found
+    def done(self) -> None:
+        """The step has been taken."""
+        number = self.states[0].get("step", 0) + 1
+        for state in self.states:
+            state["step"] = number
+
+    @property
+    def is_together(self) -> bool:
+        """Whether its parameters have been changed equally often, and their states are the same
+        dicts as ever.
+        """
+        number, known = self.states[0].get("step", 0), self.optimizer.state
+        return all(
+            state.get("step", 0) == number and known.get(parameter) is state
+            for parameter, state in zip(self.parameters, self.states, strict=True)
+        )
+
+
+@dataclass(frozen=True)
+class _Together(Place):
+    """Whether a step may be taken by the program that it was captured for."""
+
+    def read(self) -> bool:
+        return bool(self.owner.is_together)
+
+
+@dataclass(frozen=True)
+class _Number(Place):
+    """An option that the rule is told as a number; the owner is a step."""
+
+    def read(self) -> float:
+        return float(self.owner.options()[self.name])
 
 
 @dataclass(frozen=True)
@@ -264,17 +283,3 @@ class _Structure(Place):
     def read(self) -> Any:
         now = self.owner._structure()
         return self.known if now == self.known else now
-
-
-@dataclass(frozen=True)
-class _Kept(Place):
-    """An array that an optimiser keeps for a parameter."""
-
-    parameter: Tensor
-
-    @property
-    def key(self) -> tuple[int, str]:
-        return id(self.owner), f"{self.name} {id(self.parameter)}"
-
-    def read(self) -> Any:
-        return self.owner.state.get(self.parameter, {}).get(self.name)

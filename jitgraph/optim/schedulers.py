@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..interpreter import only_outside
 from .optimizer import Optimizer
 
 
@@ -15,6 +16,7 @@ class Scheduler:
     """Base: a subclass gives the rate by the number of the step, from 0 on."""
 
     def __init__(self, optimizer: Optimizer) -> None:
+        only_outside("a scheduler is made")
         self.optimizer = optimizer
         self.start = [float(group["lr"]) for group in optimizer.param_groups]
         self.number = 0
@@ -26,11 +28,13 @@ class Scheduler:
 
     def step(self) -> None:
         """Go on to the next rate; call it after the optimiser's step."""
+        only_outside("a scheduler takes a step")
         self.number += 1
         self._set()
 
     def get_last_lr(self) -> list[float]:
         """The rate of each group."""
+        only_outside("a learning rate is read")
         return [float(group["lr"]) for group in self.optimizer.param_groups]
 
     def _set(self) -> None:
@@ -160,6 +164,7 @@ class ReduceLROnPlateau:
 
     def step(self, measure: float) -> None:
         """Take in a measure, of a validation for instance."""
+        only_outside("a scheduler takes a step")
         measure = float(measure)
         if self._is_better(measure):
             self.best, self.bad = measure, 0

@@ -37,12 +37,22 @@ def views(x):
     return x.T[1:] * 2 + np.floor(x[0, 0]), x[::-1, ::2] + 1
 
 
+def remainders(x):
+    counts = (x * 10).astype(np.int64)
+    bits = counts.astype(np.uint64) & np.uint64(0xFFFF)
+    return (
+        counts // 3, counts % -4, np.fmod(counts, 3), x % 0.7, x // -0.7,
+        (bits << np.uint64(3)) >> np.uint64(5), counts >> 2,
+    )  # fmt: skip
+
+
 for function, args in (
     (gelu, (x, b)),
     (softmax, (x,)),
     (layernorm, (x, b)),
     (reductions, (x,)),
     (views, (x,)),
+    (remainders, (x,)),
 ):
     got = jitgraph.compile(function, target="cuda", strict=True)(*args)
     expected = function(*args)

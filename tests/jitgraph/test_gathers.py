@@ -179,3 +179,36 @@ def test_gradients_go_through_gathers(rng) -> None:
     compiled(mine, k).sum().backward()
     of_what_is_computed(tape, k).sum().backward()
     np.testing.assert_allclose(mine.grad.data, tape.grad.data, rtol=1e-12)
+
+
+@pytest.mark.parametrize("function", [
+    lambda x, i: (x[:, i] ** 2).sum(axis=0),
+    lambda x, i: x[:, i].reshape(-1) + 1,
+    lambda x, i: x[:, i] @ x.T,
+    lambda x, i: np.roll(x.T, 1, axis=0).reshape(-1) * 2,
+    lambda x, i: np.take(x, i, axis=1).ravel() * 2,
+])  # fmt: skip
+def test_columns_that_numpy_gives_in_another_order_of_memory(function) -> None:
+    x, i = np.arange(6.0).reshape(2, 3), np.array([2, 0, 1])
+    compiled = jitgraph.compile(function, strict=True)
+    for _ in range(5):
+        np.testing.assert_array_equal(compiled(x, i), function(x, i))
+    t = jitgraph.tensor(x, requires_grad=True)
+    if "T" not in function.__code__.co_names:
+        compiled(t, i).sum().backward()
+        want = jitgraph.tensor(x, requires_grad=True)
+        function(want, i).sum().backward()
+        np.testing.assert_array_equal(t.grad.data, want.grad.data)
+
+
+def test_columns_that_are_written_to() -> None:
+    def function(x, i):
+        y = x[:, i]
+        y[0] = 5
+        y[:, 1] += 2
+        return y
+
+    x, i = np.arange(6.0).reshape(2, 3), np.array([2, 0, 1])
+    compiled = jitgraph.compile(function, strict=True)
+    for _ in range(5):
+        np.testing.assert_array_equal(compiled(x, i), function(x, i))

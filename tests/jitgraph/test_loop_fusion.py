@@ -174,6 +174,12 @@ def test_joined_loops_are_shown_with_both_lines():
     assert loop.where.endswith(f"test_loop_fusion.py:{first}, {first + 2}")
 
 
+def test_rows_are_stored_in_place_where_others_are_read():
+    text = jitgraph.compile(sums_of_sums).explain(*arrays())
+    (loop,) = [step for step in text.details["steps"] if step["kind"] == "loop"]
+    assert [step["kind"] for step in loop["steps"]] == ["kernel", "kernel"]
+
+
 def test_the_gradient_of_joined_loops():
     def energy(a):
         b, c = np.zeros((N, M)), np.zeros((N, M))

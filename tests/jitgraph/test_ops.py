@@ -425,3 +425,20 @@ def test_norms_that_are_numpys(rng: np.random.Generator) -> None:
 def test_outer_by_a_ufunc(rng: np.random.Generator) -> None:
     x, y = rng.standard_normal((3, 4)), rng.standard_normal(5)
     check(lambda x, y: (np.add.outer(x, y), np.maximum.outer(y, x[0]), np.less.outer(y, 0.5)), x, y)
+
+
+@pytest.mark.parametrize("name", ["erf", "erfc", "expit"])
+@pytest.mark.parametrize("dtype", ["f4", "f8", "i1", "i8"])
+def test_functions_of_scipy_that_are_operations(name: str, dtype: str) -> None:
+    function = getattr(pytest.importorskip("scipy.special"), name)
+    x = np.linspace(-3, 3, 50).astype(dtype)
+    compiled = jitgraph.compile(lambda x: function(x) * 2, strict=True)
+    want = function(x) * 2
+    assert_same(compiled(x), want)
+    assert_same((function(jitgraph.Tensor(x)) * 2).data, want)
+    assert "called" not in compiled.explain(x)
+    if dtype == "f8":
+        t = jitgraph.tensor(x, requires_grad=True)
+        function(t).sum().backward()
+        slope = (function(x + 1e-6) - function(x - 1e-6)) / 2e-6
+        np.testing.assert_allclose(t.grad.data, slope, rtol=1e-7, atol=1e-9)

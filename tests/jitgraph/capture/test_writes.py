@@ -301,3 +301,17 @@ def test_an_array_of_the_surroundings_is_written_at_every_call() -> None:
 
     assert [f(np.ones(1))[0] for _ in range(3)] == [1, 2, 3]
     assert count[0] == 3
+
+
+def test_a_tensor_of_the_surroundings_is_written_at_every_call() -> None:
+    a, one = jitgraph.Tensor(np.array([1, 3, 2], "f4")), np.ones(3, "f4")
+
+    @jitgraph.compile(strict=True)
+    def f(x):
+        y = a * x
+        a[0] = 5
+        return y
+
+    for _ in range(5):
+        a.data[0] = 1
+        assert f(one).tolist() == [1, 3, 2] and a.tolist() == [5, 3, 2]
