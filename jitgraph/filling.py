@@ -60,12 +60,7 @@ class _Filling:
             self.made[node] = new
         if not changed:
             return graph
-        return replace(
-            graph, nodes=tuple(self.nodes),
-            outputs=tuple(self.made.get(o, o) for o in graph.outputs),
-            writes=tuple((i, self.made.get(v, v)) for i, v in graph.writes),
-            effects=tuple(self.made.get(e, e) for e in graph.effects),
-        )  # fmt: skip
+        return graph.with_nodes(self.nodes, self.made)
 
     def _found(self, node: Node) -> tuple[Node, list[Part]] | None:
         """What an array is filled with at first, or copied from, and the parts that are left."""

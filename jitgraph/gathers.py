@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from .checking import checks
 from .graph import Graph, Node
 from .ops.indexing import GATHER, INDEX
@@ -27,11 +25,7 @@ def with_gathers(graph: Graph) -> Graph:
         kept = op is node.op and inputs == node.inputs
         made[node] = node if kept else Node(op, inputs, node.attrs, node.spec, node.where)
         nodes.append(made[node])
-    outputs = tuple(made.get(o, o) for o in graph.outputs)
-    return replace(
-        graph, nodes=tuple(nodes), outputs=outputs,
-        effects=tuple(made.get(e, e) for e in graph.effects),
-    )  # fmt: skip
+    return graph.with_nodes(nodes, made)
 
 
 def _is_plain(node: Node) -> bool:

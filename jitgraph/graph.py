@@ -89,18 +89,14 @@ def with_bodies(graph: Graph, change: Callable[[Graph], Graph]) -> Graph:
     """The graph with the graphs inside its nodes changed."""
     if not any(map(bodies, graph.nodes)):
         return graph
-    replace: dict[Node, Node] = {}
+    made: dict[Node, Node] = {}
     nodes = []
     for node in graph.nodes:
-        inputs = tuple(replace.get(i, i) for i in node.inputs)
+        inputs = tuple(made.get(i, i) for i in node.inputs)
         attrs = {k: change(v) if isinstance(v, Graph) else v for k, v in node.attrs.items()}
-        replace[node] = Node(node.op, inputs, attrs, node.spec, node.where)
-        nodes.append(replace[node])
-    return Graph(
-        graph.name, graph.inputs, tuple(nodes), tuple(replace.get(o, o) for o in graph.outputs),
-        graph.guards, tuple((i, replace.get(v, v)) for i, v in graph.writes),
-        tuple(replace.get(e, e) for e in graph.effects),
-    )  # fmt: skip
+        made[node] = Node(node.op, inputs, attrs, node.spec, node.where)
+        nodes.append(made[node])
+    return graph.with_nodes(nodes, made)
 
 
 def constant(value: Any, spec: Spec, where: str = "?") -> Node:
@@ -122,6 +118,14 @@ class Graph:
     def needed(self) -> tuple[Node, ...]:
         """All that a program of this graph must compute."""
         return (*self.outputs, *(value for _, value in self.writes), *self.effects)
+
+    def with_nodes(self, nodes: Iterable[Node], instead: Mapping[Node, Node]) -> Graph:
+        """A graph of other nodes, in which some values stand for those of this one."""
+        return replace(
+            self, nodes=tuple(nodes), outputs=tuple(instead.get(o, o) for o in self.outputs),
+            writes=tuple((i, instead.get(v, v)) for i, v in self.writes),
+            effects=tuple(instead.get(e, e) for e in self.effects),
+        )  # fmt: skip
 
     def verify(self, assumed: Sequence[Guard] = ()) -> None:
         """Check that every node uses earlier ones and has the spec its operation gives it.

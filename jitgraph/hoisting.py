@@ -49,12 +49,7 @@ def hoist_invariants(graph: Graph) -> Graph:
             new = _Loop(new, nodes).hoisted()
         nodes.append(new)
         made[node] = new
-    return replace(
-        graph, nodes=tuple(nodes),
-        outputs=tuple(made.get(o, o) for o in graph.outputs),
-        writes=tuple((i, made.get(v, v)) for i, v in graph.writes),
-        effects=tuple(made.get(e, e) for e in graph.effects),
-    )  # fmt: skip
+    return graph.with_nodes(nodes, made)
 
 
 class _Loop:
@@ -209,14 +204,7 @@ def _reading(graph: Graph, new: dict[Node, Node]) -> Graph:
         inputs = tuple(made.get(i, i) for i in node.inputs)
         made[node] = node if inputs == node.inputs else replace(node, inputs=inputs)
         nodes.append(made[node])
-    return pruned(
-        replace(
-            graph, nodes=tuple(nodes),
-            outputs=tuple(made.get(o, o) for o in graph.outputs),
-            writes=tuple((i, made.get(v, v)) for i, v in graph.writes),
-            effects=tuple(made.get(e, e) for e in graph.effects),
-        )
-    )  # fmt: skip
+    return pruned(graph.with_nodes(nodes, made))
 
 
 def _is_pure(node: Node) -> bool:

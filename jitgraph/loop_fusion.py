@@ -201,12 +201,7 @@ class _Pair:
             elif any(i in made for i in node.inputs):
                 made[node] = replace(node, inputs=tuple(made.get(i, i) for i in node.inputs))
             nodes.append(made.get(node, node))
-        return replace(
-            graph, nodes=tuple(nodes),
-            outputs=tuple(made.get(o, o) for o in graph.outputs),
-            writes=tuple((i, made.get(v, v)) for i, v in graph.writes),
-            effects=tuple(made.get(e, e) for e in graph.effects),
-        )  # fmt: skip
+        return graph.with_nodes(nodes, made)
 
 
 def _never_ahead(here: Sequence[_Slices], there: Sequence[_Slices], axis: int, index: Dim) -> bool:

@@ -35,11 +35,7 @@ def copy_before_reshapes(graph: Graph) -> Graph:
             inputs = (copies[x],)
         made[node] = node if inputs == node.inputs else replace(node, inputs=inputs)
         nodes.append(made[node])
-    return replace(
-        graph, nodes=tuple(nodes), outputs=tuple(made.get(o, o) for o in graph.outputs),
-        writes=tuple((i, made.get(v, v)) for i, v in graph.writes),
-        effects=tuple(made[e] for e in graph.effects),
-    )  # fmt: skip
+    return graph.with_nodes(nodes, made)
 
 
 def _is_copied(node: Node) -> bool:

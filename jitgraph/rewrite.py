@@ -72,11 +72,7 @@ def without_detached(graph: Graph) -> Graph:
             continue
         instead[node] = node if inputs == node.inputs else replace(node, inputs=inputs)
         nodes.append(instead[node])
-    return replace(
-        graph, nodes=tuple(nodes), outputs=tuple(instead.get(o, o) for o in graph.outputs),
-        writes=tuple((i, instead.get(v, v)) for i, v in graph.writes),
-        effects=tuple(instead.get(e, e) for e in graph.effects),
-    )  # fmt: skip
+    return graph.with_nodes(nodes, instead)
 
 
 def read_what_was_written(graph: Graph) -> Graph:
@@ -94,11 +90,7 @@ def read_what_was_written(graph: Graph) -> Graph:
             )
         made[node] = node if inputs == node.inputs else replace(node, inputs=inputs)
         nodes.append(made[node])
-    return replace(
-        graph, nodes=tuple(nodes), outputs=tuple(made.get(o, o) for o in graph.outputs),
-        writes=tuple((i, made.get(v, v)) for i, v in graph.writes),
-        effects=tuple(made[e] for e in graph.effects),
-    )  # fmt: skip
+    return graph.with_nodes(nodes, made)
 
 
 def _overwrites(node: Node) -> bool:

@@ -169,10 +169,12 @@ class Trace:
             self.rely_on(place, tensor)
         storage = self.lifted_storages.get(id(tensor))
         if storage is None:
-            if any(t.data is tensor.data for t in self.tensors if t.requires_grad) and (
-                tensor.requires_grad
-            ):
-                raise CaptureError("two Tensors that collect gradients are on the same memory")
+            trained = [t for t in self.tensors if t.requires_grad]
+            if tensor.requires_grad and any(t.data is tensor.data for t in trained):
+                raise CaptureError(
+                    f"two Tensors that collect gradients are on the same memory ({user_line()}); "
+                    "use one Tensor for both, or give one a copy: b.data = b.data.copy()"
+                )
             self.tensors.append(tensor)
             storage = self._lifted_array(tensor.data, Place(tensor, "data")).storage
             self.lifted_storages[id(tensor)] = storage
