@@ -354,10 +354,13 @@ class Value:
         bounded = self.constant(low).where(self < low, self)
         return bounded.constant(high).where(bounded > high, bounded)
 
-    def nearest(self) -> tuple[Value, Value]:
-        """The integer next to a moderate number, as a number and as an integer."""
-        shifted = self + self.real.shifter
-        return shifted - self.real.shifter, shifted.bits() - pattern(self.real, self.real.shifter)
+    def nearest(self, parts: int = 1) -> tuple[Value, Value]:
+        """The multiple of 1 / parts next to a moderate number, and how many of these it has; for
+        a power of two.
+        """
+        shifter = self.real.shifter / parts
+        shifted = self + shifter
+        return shifted - shifter, shifted.bits() - pattern(self.real, shifter)
 
     def intrinsic(self, name: str, *others: Value | float) -> Value:
         operands = [self.ir, *map(self._raw, others)]

@@ -15,6 +15,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import cpu_target
 
 from . import lanes
+from .interleaving import interleaved
 
 FULL_WIDTH = '"prefer-vector-width"="512"'  # less where the processor has no such registers
 
@@ -34,6 +35,7 @@ class KernelLibrary(JITCodeLibrary):  # type: ignore[misc]
         super().add_ir_module(ir_module)
 
     def _optimize_final_module(self) -> None:
+        self._final_module = interleaved(self._final_module)
         super()._optimize_final_module()
         self._final_module = lanes.inline(self._final_module, self._codegen._tm)
 

@@ -242,6 +242,16 @@ def assembly(name: str, real, triple: str, processor: str) -> str:
     return machine.emit_assembly(lanes.inline(parsed, machine))
 
 
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", ["sin_moderate", "tan_moderate"])
+def test_zeros_keep_their_signs(name: str, dtype: str, way) -> None:
+    x = np.array([0.0, -0.0] * 20, dtype)
+    got = np.empty_like(x)
+    vectorised(name)(x, got)
+    np.testing.assert_array_equal(got, x)
+    np.testing.assert_array_equal(np.signbit(got), np.signbit(x))
+
+
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_loops_fill_the_widest_registers(name: str, target: str, monkeypatch) -> None:

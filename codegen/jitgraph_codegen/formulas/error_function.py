@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import lanes
 from ..ir_values import DOUBLE, SINGLE, Value
-from .exponential import exp_pair
+from .exponential import exp_negated_times, exp_pair
 from .pairs import fast_two_sum, quotient_pair, remainder, two_product
 from .tables import EXACT, PI, Pieces, Point
 
@@ -44,7 +44,8 @@ def _taylor_of_erf(at: Decimal) -> list[Decimal]:
         return found
 
 
-_RAISED = {SINGLE: 4, DOUBLE: 5}  # exponents, for erfcx of a large number to come to about 1
+# exponents, for erfcx of a large number to come to about 1 where small results are many
+_RAISED = {SINGLE: 4, DOUBLE: 0}
 _SCALE = {SINGLE: 2.9375, DOUBLE: 1.0859375}  # by which the limit of erfc comes to about 30
 
 
@@ -107,12 +108,12 @@ def _erfc_by_tables(x: Value) -> Value:
     index = (b * _SCALE[real] + 2.0).bits() >> (real.mantissa - leading)
     t = b - lanes.entry_of(centers, index, f"{pieces.name}.center")
     g, g_low = pieces.pair_near(index, t)
-    square, square_low = two_product(-b, b)
-    p, p_low, power = exp_pair(square, square_low)
-    product, low = two_product(p, g)
-    low = low + (p * g_low + p_low * g)
-    tail = power.doubled(-_RAISED[real]).times_near_one(product + low)
-    return tail.where(x > 0.0, 2.0 - tail)
+    square, square_low = two_product(b, b)
+    product, low, power = exp_negated_times(square, square_low, g, g_low)
+    if _RAISED[real]:
+        power = power.doubled(-_RAISED[real])
+    tail = power.times_near_one(product + low, seldom_small=real is DOUBLE)
+    return (2.0 - tail).where(x < 0.0, tail)
 
 
 def erf(x: Value) -> Value:

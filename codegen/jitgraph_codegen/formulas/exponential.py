@@ -123,13 +123,14 @@ _EXP_NEAR_ZERO = (  # (exp(r) - 1 - r) / r**2 over r; abs(r) <= log(2) / 32
 
 
 def _exp_by_table(
-    x: Value, more: Value | float = 0.0
+    x: Value, more: Value | float = 0.0, sign: int = 1
 ) -> tuple[Power, Value, Value, Value, Value, Value]:
-    """2**n, t and its error, r and its error, and b in ``exp(x + more) = 2**n * t * (1 + r + b)``,
-    where t is one of the powers 2**(k / 16); for a tiny ``more``.
+    """2**n, t and its error, r and its error, and b in
+    ``exp(sign * (x + more)) = 2**n * t * (1 + sign * r + b)``, where t is one of the powers
+    2**(k / 16); for a tiny ``more``.
     """
-    high, low = (part / 16 for part in DOUBLE.ln2)
-    k, index = (x * (16 / math.log(2))).nearest()
+    high, low = (sign * part for part in DOUBLE.ln2)
+    k, index = (x * (sign / math.log(2))).nearest(16)
     rest = x - k * high
     r = rest - k * low
     error = (rest - r) - k * low
@@ -140,8 +141,10 @@ def _exp_by_table(
         lanes.entry_of(table, index, f"exp.{n}")
         for n, table in enumerate(map(list, zip(*_SIXTEENTHS, strict=True)))
     )
-    bent = r * r * r.polynomial(_EXP_NEAR_ZERO)
-    return Power(k * (1 / 16), index), t, t_low, r, error, bent
+    *later, half = _EXP_NEAR_ZERO
+    signed = (c * sign**n for n, c in zip(range(len(later), 0, -1), later, strict=True))
+    bent = r * r * r.polynomial([*signed, half])
+    return Power(k, index), t, t_low, r, error, bent
 
 
 def exp(x: Value, more: Value | None = None) -> Value:
@@ -165,6 +168,22 @@ def exp_pair(x: Value, more: Value | float = 0.0) -> tuple[Value, Value, Power]:
     p, p_low = fast_two_sum(r.constant(1.0), r)
     p, p_low = fast_two_sum(p, p_low + _exp_rest(r, error))
     return p, p_low, power
+
+
+def exp_negated_times(
+    x: Value, more: Value, factor: Value, factor_low: Value
+) -> tuple[Value, Value, Power]:
+    """p, the small rest and 2**n in ``exp(-x - more) * (factor + factor_low) = p * 2**n``, for a
+    clamped x, a tiny ``more``, and a small ``factor_low``.
+    """
+    if x.real is DOUBLE and lanes.available():
+        power, t, t_low, r, _, bent = _exp_by_table(x, more, sign=-1)
+        p, low = two_product(t, factor)
+        low = t_low.fma(factor, t.fma(factor_low, low))
+        return p, (p + low).fma(bent - r, low), power
+    t, t_low, power = exp_pair(-x, -more)
+    p, low = two_product(t, factor)
+    return p, low + (t * factor_low + t_low * factor), power
 
 
 def exp2(x: Value) -> Value:

@@ -44,8 +44,13 @@ def remainder(a: Value, quotient: Value, b: Value) -> Value:
 def quotient_pair(
     a: Value, a_low: Value | float, b: Value, b_low: Value | float
 ) -> tuple[Value, Value]:
-    """(a + a_low) / (b + b_low) with one division."""
+    """(a + a_low) / (b + b_low) with one division; the parts' sum has the sign of a zero a."""
     inverse = 1.0 / b
     quotient = a * inverse
-    rest = (remainder(a, quotient, b) + a_low) - quotient * b_low
-    return quotient, rest * inverse
+    if has_fma():
+        over = quotient.fma(b, -a)
+    else:
+        product, error = two_product(quotient, b)
+        over = (product - a) + error
+    over = (over - a_low) + quotient * b_low  # +0 where all are zeros
+    return quotient, -(over * inverse)

@@ -211,6 +211,7 @@ class _Circle:
     @cached_property
     def _tables(self) -> tuple[list[float], ...]:
         sines = [parts(_sine_of_sixteenths(k * self.halves), DOUBLE) for k in range(16)]
+        sines[0] = (-0.0, 0.0)  # for the sign of a sum with a zero
         cosines = [parts(_sine_of_sixteenths(k * self.halves + 8), DOUBLE) for k in range(16)]
         return tuple(list(c) for pairs in (sines, cosines) for c in zip(*pairs, strict=True))
 
@@ -257,9 +258,11 @@ def _sine_of_sixteenths(k: int) -> Decimal:
 
 
 def _advanced(a: Value, a_low: Value, b: Value, b_low: Value, r: Value) -> tuple[Value, Value]:
-    """a + b * r in two parts, for numbers a and b in two parts; abs(a) >= abs(b * r) or a is 0."""
+    """a + b * r rounded, and what that is above the sum, for numbers a and b in two parts;
+    abs(a) >= abs(b * r) or a is 0.
+    """
     high = r.fma(b, a)
-    return high, r.fma(b, a - high) + r.fma(b_low, a_low)
+    return high, (-r).fma(b, high - a) - r.fma(b_low, a_low)
 
 
 # (sin(r) - r) / r**3 and (cos(r) - 1) / r**2 over r**2; abs(r) <= pi / 16
@@ -284,9 +287,8 @@ def _sine_by_tables(x: Value, quarters: int) -> Value:
     sin, cos = _CIRCLE.at(index)
     z = r * r
     bent, fallen = r * z * z.polynomial(_SIN) + error, z * z.polynomial(_COS)
-    high, low = _advanced(*sin, *cos, r)
-    found = high + (low + (bent * cos[0] + fallen * sin[0]))
-    return found if quarters else x.where(x == 0.0, found)  # for the sign of zero
+    high, over = _advanced(*sin, *cos, r)
+    return high - (over - (bent * cos[0] + fallen * sin[0]))
 
 
 def _tangent_by_tables(x: Value) -> Value:
@@ -294,11 +296,12 @@ def _tangent_by_tables(x: Value) -> Value:
     index, r, error = _HALF_CIRCLE.reduce(x, 0)
     (sin, sin_low), (cos, cos_low) = _HALF_CIRCLE.at(index)
     z = r * r
-    t, t_low = fast_two_sum(r, r * z * z.polynomial(_TAN) + error)
-    n, n_low = _advanced(sin, sin_low, cos, cos_low, t)
-    d, d_low = _advanced(cos, cos_low, -sin, -sin_low, t)
-    near, low = quotient_pair(n, n_low + cos * t_low, d, d_low - sin * t_low)
-    return x.where(x == 0.0, near + low)  # for the sign of zero
+    unbent = -(r * z * z.polynomial(_TAN)) - error  # r - tan(r), and +0 for -0
+    t, t_low = fast_two_sum(r, -unbent)
+    n, n_over = _advanced(sin, sin_low, cos, cos_low, t)
+    d, d_over = _advanced(cos, cos_low, -sin, -sin_low, t)
+    near, low = quotient_pair(n, cos * t_low - n_over, d, -(sin * t_low) - d_over)
+    return near + low
 
 
 # of any angle
@@ -346,17 +349,24 @@ def cos(x: Value) -> Value:
 tan = _odd(_tangent_of_positive)
 
 
+def _zero_itself(x: Value, found: Value) -> Value:
+    """A zero x, with its sign, or what is found for another."""
+    return x.where(x == 0.0, found)
+
+
 def _moderate_sine(x: Value, shift: int) -> Value:
     if x.real is DOUBLE:
         if lanes.available():
             return _sine_by_tables(x, shift)
         n, r, error = _reduce_moderate_double(x)
-        return _quadrant(n + shift, r, error)
+        found = _quadrant(n + shift, r, error)
+        return found if shift else _zero_itself(x, found)
     k, n = (x * (1 / math.pi) + 0.5 * shift).nearest()
     k, r = -(k - 0.5 if shift else k), x
     for part in _SINGLE_PI:
         r = k.fma(k.constant(part), r)
-    return (_sin_of_half_period(r).bits() ^ (n << 31)).float_from_bits()
+    found = (_sin_of_half_period(r).bits() ^ (n << 31)).float_from_bits()
+    return found if shift else _zero_itself(x, found)
 
 
 def sin_moderate(x: Value) -> Value:
@@ -376,8 +386,8 @@ def tan_moderate(x: Value) -> Value:
     if x.real is DOUBLE:
         if lanes.available():
             return _tangent_by_tables(x)
-        return _tangent(*_reduce_moderate_double(x))
+        return _zero_itself(x, _tangent(*_reduce_moderate_double(x)))
     n, r, error = _reduce_moderate_single(x)
     z = r * r
     t = r + (r * z * z.polynomial(SINGLE.tan) + error)
-    return t.where((n & 1) == 0, -1.0 / t)
+    return _zero_itself(x, t.where((n & 1) == 0, -1.0 / t))
