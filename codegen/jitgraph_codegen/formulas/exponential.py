@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from .. import lanes
 from ..ir_values import DOUBLE, LOG_SERIES, SINGLE, THIRD, Value, pattern
-from .pairs import fast_two_sum, remainder, two_product, two_sum
+from .pairs import fast_two_sum, half_inverse, remainder, two_product, two_sum
 from .tables import EXACT, parts
 
 LOG_2_ERROR = 2.3190468138462996e-17  # log(2) - math.log(2)
@@ -343,14 +343,15 @@ def log1p_pair(
     high, low = x.real.ln2
     u = 1.0 + x
     k, m = decompose(u)
-    lost = ((1.0 - (u - x)).where(u >= 2.0, x - (u - 1.0)) + x_low) / u
+    inverse = lanes.near_inverse(u) if lanes.available() else 1.0 / u  # a few digits are enough
+    lost = ((1.0 - (u - x)).where(u >= 2.0, x - (u - 1.0)) + x_low) * inverse
     direct = (x > -0.25) & (x < 0.5)
     f = x.where(direct, m - 1.0)
     half_square, tail = _log_tail(f)
     # k is 0 where `direct` holds, save for rounding next to its bounds.
     k = x.constant(0.0).where(direct, k)
     if isinstance(x_low, Value):  # what x lost is left out of `lost`, as f has all of x
-        lost = (x_low / u).where(direct, lost)
+        lost = (x_low * inverse).where(direct, lost)
     else:
         lost = x.constant(0.0).where(direct, lost)
     k = k + doublings
@@ -542,7 +543,7 @@ def sigmoid(x: Value) -> Value:
         return scale / (p + (scale + p_low))
     one, one_low = fast_two_sum(x.constant(1.0), scale)  # beside 2**54 and more, 1 is nothing
     d, d_low = fast_two_sum(one, rest)
-    inverse = 1.0 / d
+    inverse = half_inverse(d)
     short = remainder(x.constant(1.0), inverse, d) - inverse * (d_low + one_low)
     return (inverse + inverse * short) * scale
 

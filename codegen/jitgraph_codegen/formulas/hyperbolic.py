@@ -154,7 +154,7 @@ def arctanh(x: Value) -> Value:
     a = x.magnitude()
     b = a.clamp(0.0, 1.0 - x.real.epsilon / 2)
     d = 1.0 - b
-    v, v_low = quotient_pair(2.0 * b, 0.0, d, (1.0 - d) - b)
+    v, v_low = fast_two_sum(*quotient_pair(2.0 * b, 0.0, d, (1.0 - d) - b))
     high, low = log1p_pair(v, v_low)
     found = (0.5 * (high + low)).where(a < 1.0, x.constant(math.inf).where(a == 1.0, math.nan))
     return x.where((a < TINY) | (x != x), found.with_sign_of(x))

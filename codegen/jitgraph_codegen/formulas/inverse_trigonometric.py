@@ -80,7 +80,7 @@ def _arctan_of_ratio(numerator: Value, denominator: Value) -> tuple[Value, Value
     n, n_low = (-n).where(middle, numerator), (-n_low).where(middle, zero)
     d, d_low = d.where(middle, denominator), d_low.where(middle, zero)
     if real is DOUBLE:
-        t, t_low = quotient_pair(n, n_low, d, d_low)
+        t, t_low = quotient_pair(n, n_low, d, d_low, inverse=1.0 / d)
     else:
         t, t_low = n / d, zero
     z = t * t

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..ir_values import Value, has_fma
+from .. import lanes
+from ..ir_values import SINGLE, Value, has_fma
 
 
 def two_sum(a: Value, b: Value) -> tuple[Value, Value]:
@@ -41,11 +42,24 @@ def remainder(a: Value, quotient: Value, b: Value) -> Value:
     return (a - product) - error
 
 
+def half_inverse(b: Value) -> Value:
+    """1 / b to half of the digits at least; for a b far from the ends of the range."""
+    if not lanes.available():
+        return 1.0 / b
+    near = lanes.near_inverse(b)
+    return near if b.real is SINGLE else near.fma((-near).fma(b, b.constant(1.0)), near)
+
+
 def quotient_pair(
-    a: Value, a_low: Value | float, b: Value, b_low: Value | float
+    a: Value, a_low: Value | float, b: Value, b_low: Value | float, inverse: Value | None = None
 ) -> tuple[Value, Value]:
-    """(a + a_low) / (b + b_low) with one division; the parts' sum has the sign of a zero a."""
-    inverse = 1.0 / b
+    """(a + a_low) / (b + b_low) in two parts, the first of which is right to half of the digits at
+    least; their sum has the sign of a zero a.
+
+    The inverse of b needs half of the digits, too; without it b has to be far from the ends of the
+    range.
+    """
+    inverse = half_inverse(b) if inverse is None else inverse
     quotient = a * inverse
     if has_fma():
         over = quotient.fma(b, -a)
