@@ -418,7 +418,11 @@ class _Builder:
         return name
 
     def _invariant(self, node: Node) -> str:
-        """The array of a value that a loop or a branch only reads; one of its own for a view."""
+        """The array of a value that a loop or a branch only reads; one of its own for a view; None
+        for a call that comes before those inside.
+        """
+        if node.op in (HOST, LOOP, COND) or self.names.get(node) == "None":
+            return "None"
         if node.kind is Kind.SOURCE and node.op is not INPUT:
             return self._copy(node)
         name = self._array(node)

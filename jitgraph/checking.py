@@ -14,11 +14,18 @@ from .graph import Graph, Node, bodies, everywhere, reachable
 from .ops import elementwise as ew
 from .ops import views
 from .ops.control import EXPECT, LOOP
+from .ops.host import HOST
 
 
 def checks(node: Node) -> bool:
     """Whether a node may end the call; loops and branches may where a graph in them does."""
-    return node.op is EXPECT or any(inner.effects for inner in bodies(node))
+    inner = [effect for graph in bodies(node) for effect in graph.effects]
+    return node.op is EXPECT or any(map(checks, inner))
+
+
+def calls(node: Node) -> bool:
+    """Whether a node calls a function that the graph does not know, or a graph in it does."""
+    return any(inner.op is HOST for inner in everywhere([node]))
 
 
 def may_not_end(node: Node) -> bool:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from .batching import Batched
-from .capture import Trace, Tracer
+from .capture import RefusedError, Trace, Tracer
+from .checking import calls
 from .errors import CaptureError, GradientError, GraphError
 from .graph import INPUT, SIZE, Graph, Node, node_with_sizes
 from .ops import elementwise as ew
@@ -117,6 +118,9 @@ class ControlGradient:
             raise CaptureError(
                 f"a batch of cotangents does not go through a loop or a branch ({self.node.where})"
             )
+        if calls(self.node):
+            key = self.trace.keys.get(self.node, "")
+            raise RefusedError(key, "it calls a function, and its gradient is taken")
         return self._of_branch() if self.node.op is COND else self._of_loop()
 
     # a branch

@@ -70,7 +70,9 @@ class _Pair:
             if self.after.intersection(node.inputs):
                 self.after.add(node)
         self.results = {
-            node.attrs["position"]: node for node in self.between if node.inputs == (first,)
+            node.attrs["position"]: node
+            for node in self.between
+            if node.op is CONTROL_RESULT and node.inputs == (first,)
         }
         self.passed = {
             i: self.first.body.writes[value.attrs["position"]][1]

@@ -19,7 +19,7 @@ from jitgraph_codegen.vector_width import vector_bits
 
 from .access import WRITES, memory_of
 from .build import Staged, stage
-from .capture import HostCall
+from .capture import Captured
 from .fuse import Group, external_inputs
 from .graph import Graph, Node
 from .narrow import narrow
@@ -84,7 +84,7 @@ def explain(found: Specialisation) -> Explanation:
         "calls": calls,
         "guards": [str(guard) for guard in graph.guards],
         "peak_bytes": _peak(staged, staged.graph, found.captured.env.hints),
-        "steps": _steps(staged, found.captured.env.hints, found.captured.hosts),
+        "steps": _steps(staged, found.captured),
         "not_fused": [
             {
                 "producer": f"{r.producer.op.name} ({r.producer.where})",
@@ -180,21 +180,19 @@ def _copying(count: int) -> float:
     return count / best
 
 
-def _steps(
-    staged: Staged, hints: dict[str, int], hosts: Sequence[HostCall]
-) -> list[dict[str, Any]]:
+def _steps(staged: Staged, captured: Captured) -> list[dict[str, Any]]:
     steps: list[dict[str, Any]] = []
     for step in staged.plan.steps:
         if isinstance(step, Group):
-            steps.append(_kernel(staged, step, hints))
+            steps.append(_kernel(staged, step, captured.env.hints))
         elif step.op is HOST:
-            call = hosts[step.attrs["call"]]
+            call = captured.hosts[step.attrs["call"]]
             made = {"kind": "Python", "name": call.name, "where": step.where}
             steps.append(made | {"reason": call.reason})
         elif step.op is LOOP:
-            steps.append(_loop(staged, step, hints))
+            steps.append(_loop(staged, step, captured))
         elif step.op is COND:
-            steps += [_side(staged, step, hints, key) for key in ("taken", "otherwise")]
+            steps += [_side(staged, step, captured, key) for key in ("taken", "otherwise")]
         elif step.op is EXPECT:
             steps.append({"kind": "check", "name": "assertion", "where": step.where, "steps": []})
         elif step.op not in (HOST_RESULT, CONTROL_RESULT, UNINITIALISED):
@@ -203,20 +201,20 @@ def _steps(
     return steps
 
 
-def _loop(staged: Staged, node: Node, hints: dict[str, int]) -> dict[str, Any]:
+def _loop(staged: Staged, node: Node, captured: Captured) -> dict[str, Any]:
     """The steps of a loop, those of its test first."""
     inner: list[dict[str, Any]] = []
     for part in ("test", "body"):
         if part in node.attrs:
             inside = stage(node.attrs[part], {}, staged.options, outer=staged)
-            inner += _steps(inside, hints, ())
+            inner += _steps(inside, captured)
     name = f"for {node.attrs['count']} times" if node.attrs["index"] else "while"
     return {"kind": "loop", "name": name, "where": node.where, "steps": inner}
 
 
-def _side(staged: Staged, node: Node, hints: dict[str, int], key: str) -> dict[str, Any]:
+def _side(staged: Staged, node: Node, captured: Captured, key: str) -> dict[str, Any]:
     """The steps of one side of a branch."""
-    inner = _steps(stage(node.attrs[key], {}, staged.options, outer=staged), hints, ())
+    inner = _steps(stage(node.attrs[key], {}, staged.options, outer=staged), captured)
     name = "if" if key == "taken" else "else"
     return {"kind": "branch", "name": name, "where": node.where, "steps": inner}
 

@@ -55,6 +55,7 @@ class _Side:
     computed: dict[int, Node] = field(default_factory=dict)  # of traced leaves, by identity
     writes: dict[Storage, Node] = field(default_factory=dict)
     expected: list[Node] = field(default_factory=list)  # what it makes sure of
+    last_call: Node | None = None
 
 
 class BranchStatement(Nested):
@@ -128,6 +129,7 @@ class BranchStatement(Nested):
         side.writes = {s: self._written(s) for s in self._changed()}
         self.sides.append(side)
         side.expected, self.expected = self.expected, []
+        side.last_call, trace.last_call = trace.last_call, self.first_call
         trace.nodes = []
         for storage, (_, inside) in self.stood.items():
             storage.assign(inside)
@@ -151,7 +153,7 @@ class BranchStatement(Nested):
         graphs = []
         for k, (name, side) in enumerate((("taken", first), ("otherwise", second))):
             writes = [(self.stood[s][1], side.writes[s]) for s in changed if s in side.writes]
-            self.expected = side.expected
+            self.expected, self.trace.last_call = side.expected, side.last_call
             graphs.append(self._graph(name, side.nodes, [o[k] for o in outputs], writes))
         self._end()
         results = self._node(graphs, changed, [x.spec for x, _ in outputs])
@@ -193,7 +195,7 @@ class BranchStatement(Nested):
         written = [self.stood[s][1] for s in changed]
         read = self._read(*graphs)
         inputs = (*written, *(i for i in self.inputs if i in read and i not in written))
-        given_as = {inside: node for node, inside in self.stood.values()}
+        given_as = self._given_as()
         attrs: dict[str, Any] = {"written": len(changed)}
         for key, graph in zip(("taken", "otherwise"), graphs, strict=True):
             attrs[key] = replace(graph, inputs=inputs)

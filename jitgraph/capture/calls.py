@@ -22,8 +22,9 @@ from ..ops.host import HOST, HOST_RESULT
 from ..spec import PYTHON_SCALARS, Spec
 from ..symbolic_int import SymbolicInt
 from ..tree import flatten
-from .host import HostCall, Traced
+from .host import HostCall, Traced, TracedText
 from .random_state import generator_of, random_state
+from .texts import Text
 from .tracer import TRACERS, ScalarTracer, Tracer
 
 if TYPE_CHECKING:
@@ -94,36 +95,26 @@ class Calls:
         It is made once now, with the values of the call being captured, to see what it gives.
         """
         where = user_line()
-        if self.trace.nested:
+        if self.trace.nested and function is not print:
             name = getattr(function, "__name__", function)
             self.trace.nested[-1].refuse(f"{name} is called, which is no operation ({where})")
         if self.trace.of_tensors and self.trace.recording:
             name = getattr(function, "__name__", function)
             raise CaptureError(f"{name} has no gradient rule that a graph could use ({where})")
         leaves, tree = flatten((tuple(args), dict(kwargs)))
-        inputs: list[Node] = []
+        if any(isinstance(leaf, Batched) for leaf in leaves):
+            name = getattr(function, "__name__", function)
+            raise CaptureError(f"{name} of a batch is no operation ({where})")
         tracers: list[Tracer] = []
-        places: list[Any] = []
-        for leaf in leaves:
-            if isinstance(leaf, Batched):
-                name = getattr(function, "__name__", function)
-                raise CaptureError(f"{name} of a batch is no operation ({where})")
-            if isinstance(leaf, SymbolicInt):
-                leaf = self.trace.tracer(self.trace.node_of(leaf, where))
-            if type(leaf) in TRACERS:
-                node = leaf.node
-                scalar = node.spec.ndim == 0 and not leaf.storage.mutable
-                places.append(Traced(len(inputs), node.spec.weak, scalar))
-                inputs.append(node)
-                tracers.append(leaf)
-            else:
-                places.append(leaf)
+        places = [self._place(leaf, tracers, where) for leaf in leaves]
+        inputs = [t.node for t in tracers]
         call = HostCall(function, places, tree, where, pure, reason)
         config.log("fallbacks", f"{call.name} ({where}) is called as it is: {reason}")
         generator = generator_of(function)
         if generator is not None and id(generator) not in self.trace.generators:
             self.trace.generators[id(generator)] = generator, random_state(generator)
-        results = call.probe([self.trace.values.of(n) for n in inputs])
+        known = [] if function is print else [self.trace.values.of(n) for n in inputs]
+        results = call.probe(known)
         assert call.result is not None
         if not pure:
             _refuse_shared(call, tracers)
@@ -144,6 +135,20 @@ class Calls:
         for position, new in zip(call.mutated, shown[count:], strict=True):
             self.trace.writes.write(tracers[position], new)
         return call.result.unflatten(shown[:count])
+
+    def _place(self, leaf: Any, tracers: list[Tracer], where: str) -> Any:
+        """What stands for a value among a call's arguments; traced ones join the others."""
+        if type(leaf) is Text:
+            leaves, tree = flatten((leaf.args, leaf.kwargs))
+            parts = [self._place(inner, tracers, where) for inner in leaves]
+            return TracedText(leaf.function, parts, tree)
+        if isinstance(leaf, SymbolicInt):
+            leaf = self.trace.tracer(self.trace.node_of(leaf, where))
+        if type(leaf) not in TRACERS:
+            return leaf
+        tracers.append(leaf)
+        spec = leaf.node.spec
+        return Traced(len(tracers) - 1, spec.weak, not spec.ndim and not leaf.storage.mutable)
 
     def _host_result(
         self, token: Node, position: int, value: Any, where: str, call: HostCall

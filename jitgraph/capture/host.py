@@ -32,6 +32,15 @@ class Traced:
     scalar: bool  # a NumPy scalar, where it has no axes
 
 
+@dataclass(frozen=True)
+class TracedText:
+    """A place where a text with traced values goes: what makes it, and of what."""
+
+    function: Callable[..., str]
+    leaves: Sequence[Any]
+    tree: Tree
+
+
 @dataclass
 class Tried:
     """A `try` statement as a function of the values of names.
@@ -178,12 +187,18 @@ class HostCall:
         return self.function(*args, **kwargs)
 
     def _arguments(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        values = [
-            _handed_in(arrays[leaf.position], leaf) if isinstance(leaf, Traced) else leaf
-            for leaf in self.leaves
-        ]
-        args, kwargs = self.tree.unflatten(values)
+        args, kwargs = self.tree.unflatten([_filled(leaf, arrays) for leaf in self.leaves])
         return args, kwargs
+
+
+def _filled(leaf: Any, arrays: Sequence[Any]) -> Any:
+    """What goes to a place among the arguments."""
+    if isinstance(leaf, Traced):
+        return _handed_in(arrays[leaf.position], leaf)
+    if isinstance(leaf, TracedText):
+        args, kwargs = leaf.tree.unflatten([_filled(inner, arrays) for inner in leaf.leaves])
+        return leaf.function(*args, **kwargs)
+    return leaf
 
 
 def _handed_in(array: Any, place: Traced) -> Any:

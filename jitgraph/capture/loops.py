@@ -362,7 +362,7 @@ class LoopStatement(Nested):
         """Back to what is around the loop, with a node for it and its results."""
         trace = self.trace
         self._end()
-        given_as = {inside: node for node, inside in self.stood.values()}
+        given_as = self._given_as()
         given_as |= {c.inside: c.before for c in names if c.inside and c.before}
         first = [*(self.stood[s][1] for s in changed), *(c.inside for c in names if c.inside)]
         read = self._read(body) if self.test is None else self._read(self.test, body)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from ..graph import CONSTANT, INPUT, Graph, Node, bodies
+from ..checking import calls, checks
+from ..graph import CONSTANT, INPUT, Graph, Node
 from ..ops import Op, scalars, views
 from ..ops.control import CONTROL_RESULT
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
@@ -63,6 +64,10 @@ class Nested:
         self.inputs: list[Node] = []
         for storage in trace.known_storages:
             self.adopt(storage)
+        self.call_before = trace.last_call
+        if trace.last_call is not None:  # calls inside come after it
+            trace.last_call = self._placeholder(trace.last_call.spec)
+        self.first_call = trace.last_call
 
     def adopt(self, storage: Storage) -> None:
         """Let an array from outside stand for itself at the start of the graph."""
@@ -101,17 +106,31 @@ class Nested:
             if any(self.trace.env.has_index(d) for d in node.spec.shape):
                 self.refuse("an array has another size at each step")
         label = f"{name}{self.number}"
-        effects, self.expected = tuple(self.trace.checks(self.expected)), []
+        effects, self.expected = self.trace.checks(self.expected), []
+        if self.trace.last_call is not self.first_call:
+            effects += filter(None, [self.trace.last_call])
+        self.trace.last_call = self.first_call
         return Graph(
-            label, tuple(self.inputs), tuple(nodes), tuple(outputs), (), tuple(writes), effects
-        )
+            label, tuple(self.inputs), tuple(nodes), tuple(outputs), (), tuple(writes),
+            tuple(effects),
+        )  # fmt: skip
 
     def _added(self, op: Op, given: Sequence[Node], attrs: dict[str, Any]) -> Node:
         """The statement as a node of the graph around it, which checks what its graphs do."""
         token = self.trace.add(Node(op, tuple(given), attrs, Spec((), np.dtype(bool)), self.where))
-        if any(inner.effects for inner in bodies(token)):
+        self.trace.keys[token] = self.key
+        if checks(token):
             self.trace.expected.append(token)
+        if calls(token):
+            self.trace.last_call = token
         return token
+
+    def _given_as(self) -> dict[Node, Node]:
+        """The values around the graph that its inputs stand for."""
+        found = {inside: node for node, inside in self.stood.values()}
+        if self.first_call is not None and self.call_before is not None:
+            found[self.first_call] = self.call_before
+        return found
 
     def _read(self, *graphs: Graph) -> set[Node]:
         """The inputs that graphs use."""
@@ -126,7 +145,7 @@ class Nested:
         if trace.nested[-1] is not self:
             raise AssertionError("graphs end in another order than they began")
         trace.nested.pop()
-        trace.nodes = self.outer
+        trace.nodes, trace.last_call = self.outer, self.call_before
         trace.writes.forget(self.written)
         for storage, (before, _) in self.stood.items():
             storage.assign(before)

@@ -39,7 +39,7 @@ from ..place import Place
 from ..symbolic_int import SymbolicInt
 from ..tensor import Tensor
 from ..tree import flatten
-from . import branches, conditions
+from . import branches, conditions, texts
 from .branches import BranchStatement
 from .extremes import extreme
 from .host import Tried
@@ -47,6 +47,7 @@ from .loops import LoopStatement
 from .random_state import GENERATORS, generator_of
 from .surroundings import LIBRARIES, is_constant, is_library
 from .syntax import rewritten
+from .texts import Text
 from .trace import Trace
 from .tracer import TRACERS, ScalarTracer, Tracer
 
@@ -221,6 +222,29 @@ class CaptureRuntime:
         before = self.attribute(owner, name)
         self.set_attribute(owner, name, _AUGMENTED[operation](before, value))
 
+    # texts
+
+    def text(self, *parts: Any) -> Any:
+        """An f-string."""
+        return self._text(texts.joined, *parts)
+
+    def percent(self, left: str, right: Any) -> Any:
+        """`left % right`"""
+        return self._text(operator.mod, left, right)
+
+    def _text(self, function: Callable[..., str], *args: Any, **kwargs: Any) -> Any:
+        """What the function gives; later, where it needs values of the time."""
+        leaves, _ = flatten((args, kwargs))
+        later = any(map(self._is_known_later, leaves))
+        return Text(function, *args, **kwargs) if later else function(*args, **kwargs)
+
+    def _is_known_later(self, value: Any) -> bool:
+        if type(value) is SymbolicInt:
+            return self.trace.env.has_index(value.dim)
+        if type(value) in TRACERS:
+            return bool(value.ndim) or self.trace.settled(value.node) is None
+        return type(value) is Text
+
     # calls
 
     def call(self, function: Any, /, *args: Any, **kwargs: Any) -> Any:
@@ -270,6 +294,8 @@ class CaptureRuntime:
             return self.trace.apply(ew.CAST, (args[0],), {"dtype": np.dtype(kind)})
         if kind is Tensor and args and _is_traced(args[0]):
             return self._tensor(*args, **kwargs)
+        if kind is str and len(args) == 1 and not kwargs:
+            return self._text(str, *args)
         if kind is np.ndarray:
             shape, *rest = args
             return self.call(np.empty, shape, *rest[:1], **kwargs)
@@ -292,6 +318,8 @@ class CaptureRuntime:
             return self._numpy(function, args, kwargs)
         if function is next or _changes(function):
             self._refuse_change(type(getattr(function, "__self__", args[:1])).__name__)
+        if function in _OF_TEXT or _is_formatting(function):
+            return self._text(function, *args, **kwargs)
         if _is_of_outer_world(function):
             return self.trace.calls.host_call(function, args, kwargs)
         try:
@@ -360,6 +388,15 @@ def _changes(function: Any) -> bool:
     return containers and getattr(function, "__name__", "") not in _READING
 
 
+_OF_TEXT = (repr, ascii, format)
+
+
+def _is_formatting(function: Any) -> bool:
+    """`"{}".format` and `", ".join`"""
+    of_text = isinstance(getattr(function, "__self__", None), str)
+    return of_text and function.__name__ in ("format", "join")
+
+
 def captured_through(trace: Trace, function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with its calls and surroundings known to the trace."""
     if isinstance(function, FunctionType):
@@ -394,7 +431,7 @@ def _is_of_outer_world(function: Any) -> bool:
 
 
 def _is_traced(value: Any) -> bool:
-    return type(value) in TRACERS or type(value) in (SymbolicInt, Batched)
+    return type(value) in TRACERS or type(value) in (SymbolicInt, Batched, Text)
 
 
 def _mentions_traced(value: Any) -> bool:
@@ -455,17 +492,18 @@ def _sqrt(runtime: CaptureRuntime, x: Any) -> Any:
 
 
 def _isinstance(runtime: CaptureRuntime, x: Any, kinds: Any) -> bool:
-    return isinstance(0, kinds) if type(x) is SymbolicInt else isinstance(x, kinds)
+    stood_for: dict[type, Any] = {SymbolicInt: 0, Text: ""}
+    return isinstance(stood_for.get(type(x), x), kinds)
 
 
 def _type(runtime: CaptureRuntime, *args: Any) -> Any:
-    if len(args) == 1 and type(args[0]) is SymbolicInt:
-        return int
+    if len(args) == 1 and type(args[0]) in (SymbolicInt, Text):
+        return int if type(args[0]) is SymbolicInt else str
     return args[0].__class__ if len(args) == 1 and type(args[0]) in TRACERS else type(*args)
 
 
 def _print(runtime: CaptureRuntime, *args: Any, **kwargs: Any) -> None:
-    runtime.trace.calls.host_call(print, args, kwargs)
+    runtime.trace.calls.host_call(print, args, kwargs, reason="it prints")
 
 
 def _getattr(runtime: CaptureRuntime, owner: Any, name: str, *default: Any) -> Any:

@@ -203,6 +203,7 @@ class _Rewriter(ast.NodeTransformer):
         self.stores = 0
         self.scopes: list[frozenset[str]] = []
         self.control: list[dict[Position, LoopNames | BranchNames]] = []  # of functions
+        self.of_errors = 0  # texts of errors, which are made at once
         self.inside = 0  # loops and branches that may become a program's
 
     def run(self) -> ast.stmt:
@@ -381,7 +382,7 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         node.test = self._expected(node.test)
-        node.msg = self.visit(node.msg) if node.msg else None
+        node.msg = self._with_texts(ast.Expr(node.msg)).value if node.msg else None
         return node
 
     def _expected(self, test: ast.expr) -> ast.expr:
@@ -448,6 +449,39 @@ class _Rewriter(ast.NodeTransformer):
         body = self._statements(stmts)
         self.inside -= 1
         return body
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.expr:
+        """`f"{x!r:.3f}"` as `text((x, 114, ".3f"))`."""
+        if self.of_errors:
+            self.generic_visit(node)
+            return node
+        parts: list[Any] = []
+        for part in node.values:
+            if isinstance(part, ast.FormattedValue):
+                spec = ast.Constant("") if part.format_spec is None else part.format_spec
+                items = [self.visit(part.value), ast.Constant(part.conversion), self.visit(spec)]
+                part = ast.copy_location(ast.Tuple(items, ast.Load()), node)
+            parts.append(part)
+        return self._runtime("text", node, parts)
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """`"%f" % x` as `percent("%f", x)`."""
+        self.generic_visit(node)
+        of_text = isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)
+        if not (of_text and isinstance(node.op, ast.Mod)):
+            return node
+        return self._runtime("percent", node, [node.left, node.right])
+
+    def visit_Raise(self, node: ast.Raise) -> ast.stmt:
+        """An exception is made when it is raised, with its text."""
+        changed: ast.stmt = self._with_texts(node)
+        return changed
+
+    def _with_texts(self, node: Any) -> Any:
+        self.of_errors += 1
+        self.generic_visit(node)
+        self.of_errors -= 1
+        return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         """`d[k] = v` as `written(d)[k] = v`: a Tensor is written to by the program, and a step that

@@ -78,6 +78,7 @@ class Trace:
         self.known_storages: list[Storage] = []
         self.nested: list[Nested] = []  # whose graphs are being written down
         self.next_nested = 0
+        self.keys: dict[Node, str] = {}  # loops and branches, by where the function has them
         self.decided: set[Node] = set()  # Python's integers and flags that a branch decides
         self.lifted: list[Lifted] = []
         self.fixtures: dict[tuple[int, str], Fixture] = {}
