@@ -83,11 +83,16 @@ class Fallback:
     """Why calls of one signature are not compiled from a graph, and what runs instead.
 
     numba: the function under Numba, or None where plain Python runs; why Numba does not: `refusal`.
+    sizes: of the calls that it is for; None for any.
     """
 
     reason: str
     numba: Numba | None = None
     refusal: str = ""
+    sizes: tuple[int, ...] | None = None
+
+    def serves(self, arguments: Arguments) -> bool:
+        return self.sizes is None or self.sizes == tuple(arguments.sizes)
 
 
 class CompiledFunction:
@@ -117,7 +122,7 @@ class CompiledFunction:
                 raise ValueError(
                     f"{option}_argnames: {self.__name__} has no parameter {sorted(unknown)[0]!r}"
                 )
-        self._cache: dict[Any, list[Specialisation] | Fallback] = {}
+        self._cache: dict[Any, list[Specialisation | Fallback]] = {}
         self._entry: EntryPoint | None = None
         self._captures = self._hits = self._fallbacks = 0
         self._counters = counters
@@ -254,9 +259,17 @@ class CompiledFunction:
             fallback = Fallback(reason, attempted.numba, attempted.refusal)
             rung = "dynamic mode" if fallback.numba is None else "Numba as it is written"
             config.log("fallbacks", f"{self.__name__} runs in {rung}: {reason}")
-        if not isinstance(self._cache.get((bound.tree, arguments.entries)), list):
-            self._cache[bound.tree, arguments.entries] = fallback
+        self._keep_fallback(fallback, bound, arguments)
         return result
+
+    def _keep_fallback(self, fallback: Fallback, bound: Bound, arguments: Arguments) -> None:
+        """For all calls of the signature that no graph is known for; beside graphs, where plain
+        Python runs, for some calls of these sizes each.
+        """
+        known = self._cache.setdefault((bound.tree, arguments.entries), [])
+        if known and fallback.numba is None and len(known) < MOST_VERSIONS:
+            fallback.sizes = tuple(arguments.sizes)
+        known.append(fallback)
 
     def _as_written(
         self, unrolled: _UnrolledError, bound: Bound, arguments: Arguments, args: Any
@@ -271,12 +284,12 @@ class CompiledFunction:
             config.log("fallbacks", f"{self.__name__} runs in Numba as it is written: {unrolled}")
             self._fallbacks += 1
             fallback = Fallback(str(unrolled), attempted.numba)
-            self._cache[bound.tree, arguments.entries] = fallback
+            self._keep_fallback(fallback, bound, arguments)
             return attempted.result
         try:
             self._written_out(unrolled, bound, arguments).forget_first_calls()
         except CaptureError as error:
-            self._cache[bound.tree, arguments.entries] = Fallback(str(error))
+            self._keep_fallback(Fallback(str(error)), bound, arguments)
         return attempted.result
 
     def _written_out(
@@ -321,10 +334,13 @@ class CompiledFunction:
         return self._function(*args, **kwargs)
 
     def _find(self, tree: Tree, arguments: Arguments) -> Specialisation | Fallback | None:
-        known = self._cache.get((tree, arguments.entries))
-        if known is None or isinstance(known, Fallback):
-            return known
-        return next((found for found in known if serves(found, arguments)), None)
+        for known in self._cache.get((tree, arguments.entries), ()):
+            if isinstance(known, Fallback):
+                if known.serves(arguments):
+                    return known
+            elif serves(known, arguments):
+                return known
+        return None
 
     def _bind(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Bound:
         return bind(self.__name__, self._signature, self._static, args, kwargs)
@@ -336,8 +352,8 @@ class CompiledFunction:
 
         most: kernels to compile.  Raises `_UnrolledError` if they are more.
         """
-        known = self._cache.get((bound.tree, arguments.entries))
-        if isinstance(known, list) and len(known) == MOST_VERSIONS:
+        known = self._graphs_of(bound, arguments)
+        if len(known) == MOST_VERSIONS:
             raise CaptureError(self._too_many(known))
         from .capture import OfNumbersError
         from .specialising import specialise  # `import jitgraph` is to be quick
@@ -359,15 +375,16 @@ class CompiledFunction:
         return specialisation
 
     def _keep(self, specialisation: Specialisation, bound: Bound, arguments: Arguments) -> None:
-        known = self._cache.setdefault((bound.tree, arguments.entries), [])
-        if isinstance(known, Fallback):
-            raise CaptureError(known.reason)
-        if known:
+        if known := self._graphs_of(bound, arguments):
             config.log(
                 "recompiles", f"{self.__name__}: guards {known[-1].graph.guards} do not hold"
             )
-        known.append(specialisation)
+        self._cache.setdefault((bound.tree, arguments.entries), []).append(specialisation)
         self._captures += 1
+
+    def _graphs_of(self, bound: Bound, arguments: Arguments) -> list[Specialisation]:
+        known = self._cache.get((bound.tree, arguments.entries), ())
+        return [found for found in known if isinstance(found, Specialisation)]
 
     def _too_many(self, known: list[Specialisation]) -> str:
         """Warn that a value keeps changing that each version was compiled for; the reason to stop
@@ -444,7 +461,7 @@ class CompiledFunction:
 
     def cache_info(self) -> CacheInfo:
         """Counts of this function's captures, and of the process's kernels."""
-        programs = sum(len(v) for v in self._cache.values() if isinstance(v, list))
+        programs = sum(isinstance(p, Specialisation) for v in self._cache.values() for p in v)
         return CacheInfo(
             self._captures, self._hits + (self._entry.hits if self._entry else 0),
             self._fallbacks, programs,

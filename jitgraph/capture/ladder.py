@@ -173,6 +173,9 @@ def _agree(python: Any, numba: Any) -> bool:
 
 
 def _alike(want: Any, have: Any) -> bool:
+    if type(want) in (np.float32, np.complex64) and type(have) in (float, complex):
+        single = type(want)(have)  # Numba hands out numbers of single precision as Python's
+        have = single if single == have or have != have else have
     a, b = np.asarray(want), np.asarray(have)
     if isinstance(want, np.ndarray) != isinstance(have, np.ndarray) or a.dtype.kind not in "biufc":
         return False

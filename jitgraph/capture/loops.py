@@ -79,6 +79,7 @@ class LoopStatement(Nested):
         self.index = ""  # of a loop of known length
         self.count: Dim = 0
         self.endless = False  # but for its `break`
+        self.at_first: Tracer | None = None  # whether a `while` has a step
         self.carried: list[_Carried] = []
         self.trees: list[Tree] = []  # of the carried names
         self.test: Graph | None = None
@@ -137,6 +138,7 @@ class LoopStatement(Nested):
             return bool(condition)
         traced = type(condition) in TRACERS and not condition.ndim
         if traced and trace.settled(condition.node) is None:
+            self.at_first = condition
             self._begin()
             return True
         if self.may_be_left and type(condition) is bool and condition:
@@ -341,8 +343,6 @@ class LoopStatement(Nested):
         return True
 
     def _last(self, value: Any) -> Node:
-        if not self.count and not self.endless:
-            self.refuse("a name is bound in it that is read after it, and it may have no step")
         if type(value) not in TRACERS or value.storage in self.stood:
             self.refuse("a name is bound in it, to no array of its own, that is read after it")
         return self.trace.node_of(value, self.where)
@@ -362,6 +362,8 @@ class LoopStatement(Nested):
         """Back to what is around the loop, with a node for it and its results."""
         trace = self.trace
         self._end()
+        if last and self.at_first is not None:  # else a name is unbound, which Python tells
+            trace.expect(ew.LOGICAL_NOT(self.at_first))
         given_as = self._given_as()
         given_as |= {c.inside: c.before for c in names if c.inside and c.before}
         first = [*(self.stood[s][1] for s in changed), *(c.inside for c in names if c.inside)]

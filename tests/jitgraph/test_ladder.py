@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import jitgraph
+from jitgraph.capture import ladder
 from support import assert_same
 
 
@@ -29,6 +30,14 @@ def running(x):
         total = clipped(total + x[i]) if x[i] > 0 else 0.0
         out[i] = total
     return out, total
+
+
+def running_maximum(x):
+    best, where = x[0], 0
+    for i in range(x.shape[0]):
+        if x[i] > best:
+            best, where = x[i], i
+    return best, where
 
 
 def joined(x):
@@ -66,11 +75,30 @@ def agree(function, *args) -> jitgraph.CompiledFunction:
 
 @pytest.mark.parametrize(
     ("function", "args"),
-    [(relax, (np.linspace(0, 1, 40) ** 2, 1e-3)), (running, (np.array([0.4, 0.9, -1.0, 0.2]),))],
+    [
+        (relax, (np.linspace(0, 1, 40) ** 2, 1e-3)),
+        (running, (np.array([0.4, 0.9, -1.0, 0.2]),)),
+        (running_maximum, (np.sin(np.arange(500.0)),)),
+        (running_maximum, (np.sin(np.arange(500, dtype="f4")),)),  # whose number has 32 bits
+    ],
 )
 def test_loops_run_under_numba(function, args) -> None:
     text = agree(function, *args).explain(*args)
     assert "Numba as it is written" in text and "test_ladder.py" in text
+
+
+def test_a_rung_is_kept_beside_graphs_for_other_sizes(monkeypatch) -> None:
+    asked = []
+    attempt = ladder.attempt
+    monkeypatch.setattr(ladder, "attempt", lambda *given: asked.append(1) or attempt(*given))
+    compiled = jitgraph.compile(running_maximum)
+    few, many = np.array([0.4, 0.9, -1.0]), np.sin(np.arange(500.0))
+    for _ in range(3):
+        assert compiled(few) == (0.9, 1)
+        assert compiled(many) == running_maximum(many)
+    assert len(asked) == 1 and compiled.cache_info().captures == 1
+    assert "static graph" in str(compiled.explain(few))
+    assert "Numba as it is written" in str(compiled.explain(many))
 
 
 def test_a_helper_with_loops_runs_under_numba_in_the_middle_of_a_graph() -> None:

@@ -165,6 +165,14 @@ def along_rows(x, n):
     return total, rows
 
 
+def with_names_of_its_own(x, tolerance):
+    while np.abs(x).max() > tolerance:
+        change = x * 0.25
+        x = x - change
+        size = change.max() * 2
+    return x, change, size
+
+
 LOOPS = {
     diffuse: (0.1,), in_turn: (), newton: None, total_of_rows: (), levels: (), last_of_each: (),
     nested: (), fibonacci_of_arrays: (), with_a_helper: (), until_not: (), that_decides: (),
@@ -226,6 +234,16 @@ def test_one_program_for_any_number_of_steps(function) -> None:
     assert str(parse(str(graph))) == str(graph)
     calls = compiled.explain(*arguments(function, 12)).details["calls"]
     assert calls.startswith("in machine code")
+
+
+def test_a_loop_without_a_step_leaves_names_unbound_as_in_python() -> None:
+    compiled = jitgraph.compile(with_names_of_its_own, strict=True)
+    x = np.array([0.5, -3.0, 1.0])
+    for tolerance in (1e-3, 0.1, 2.0):
+        check(compiled, with_names_of_its_own, [x, tolerance])
+    with pytest.raises(UnboundLocalError, match="change"):
+        compiled(x, 4.0)
+    assert compiled.cache_info().captures == 1
 
 
 def test_a_loop_is_a_loop_in_the_generated_python() -> None:
