@@ -24,7 +24,7 @@ from .ops.elementwise import CAST
 from .ops.host import HOST, HOST_RESULT
 from .ops.library import MATMUL
 from .rewrite import simplify
-from .spec import Spec, dims
+from .spec import Spec, dims, is_inexact
 from .symbolic import evaluate, product, symbols
 from .vjp import Selections, cotangents, passes_gradients, selections
 
@@ -63,7 +63,7 @@ def differentiate(graph: Graph, wanted: Sequence[int], hints: Mapping[str, int])
         before = len(trace.inputs)
         seeds = [
             trace.input(f"g{k}", Spec(o.spec.shape, o.spec.dtype))
-            if o.spec.dtype.kind == "f"
+            if is_inexact(o.spec.dtype)
             else None
             for k, o in enumerate(graph.outputs)
         ]
@@ -257,7 +257,7 @@ def _reached(node: Node, needs: Sequence[bool], trace: Trace) -> list[bool]:
     def ends(graph: Graph, flags: Sequence[bool], results: Sequence[Node]) -> list[bool]:
         start = {i for i, f in zip(graph.inputs, flags, strict=True) if f}
         active = _active(graph.nodes, start, trace)
-        return [r in active and r.spec.dtype.kind == "f" for r in results]
+        return [r in active and is_inexact(r.spec.dtype) for r in results]
 
     if node.op is COND:
         sides: list[Graph] = [node.attrs["taken"], node.attrs["otherwise"]]

@@ -19,6 +19,7 @@ from .errors import CaptureError, user_line
 from .methods import ArrayMethods
 from .ops import Kind, Op, views
 from .ops import elementwise as ew
+from .ops.fft import FFT, IRFFT, RFFT
 from .ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
 from .ops.library import CONCATENATE, MATMUL
 from .ops.linalg import ARGSORT, SORT, STACKED
@@ -203,6 +204,13 @@ def _sorted(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) ->
     return op(args[0].value, axis=attrs["axis"] + 1)
 
 
+def _transformed(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    moved = {k: v + 1 if k == "axis" else v for k, v in attrs.items()}
+    if "axes" in moved:
+        moved["axes"] = tuple(k + 1 for k in attrs["axes"])
+    return op(args[0].value, **moved)
+
+
 def _roll(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
     return op(args[0].value, axis=attrs["axis"] + 1, offset=attrs["offset"])
 
@@ -215,7 +223,7 @@ _RULES: dict[Op, Rule] = {
     SQUEEZE: _moved_axes, views.RESHAPE: _reshape, views.SLICE: _slice, views.UPDATE: _slice,
     views.ROLL: _roll, MATMUL: _matmul, CONCATENATE: _concatenate, INDEX: _indexed,
     INDEX_PUT: _indexed, INDEX_ADD: _indexed, SORT: _sorted, ARGSORT: _sorted,
-    **dict.fromkeys(STACKED, _stacked),
+    **dict.fromkeys(STACKED, _stacked), **dict.fromkeys((FFT, RFFT, IRFFT), _transformed),
 }  # fmt: skip
 
 interpreter.register(Batched, interpreter.BATCHED, _apply)

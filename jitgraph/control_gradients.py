@@ -28,7 +28,7 @@ from .graph import INPUT, SIZE, Graph, Node, node_with_sizes
 from .ops import elementwise as ew
 from .ops import scalars, views
 from .ops.control import COND, CONTROL_RESULT, EXPECT, LOOP
-from .spec import Spec
+from .spec import Spec, is_inexact
 from .symbolic import SMALLEST, Dim, add, mul, sub, symbol
 
 KEPT = 64  # steps of a loop whose states are all kept
@@ -401,7 +401,7 @@ class ControlGradient:
 
 
 def _is_float(spec: Spec) -> bool:
-    return spec.dtype.kind == "f"
+    return is_inexact(spec.dtype)
 
 
 def _strong(spec: Spec) -> Spec:

@@ -29,6 +29,7 @@ from .ops.indexing import add_in_place, put_in_place
 from .options import Options
 from .progress import CompileProgress
 from .rewrite import read_what_was_written, share_final_values, simplify, without_detached
+from .spec import is_inexact
 from .symbolic import Guard, evaluate, is_known_before, symbols
 from .symbolic_int import SymbolicInt
 from .tensor import Tensor, record_together, wrapped
@@ -250,7 +251,7 @@ class Specialisation:
             seeds = [
                 np.asarray(given.get(k, np.zeros(shape, dtype)), dtype, order="C")
                 for k, (shape, dtype) in enumerate(templates)
-                if dtype.kind == "f"
+                if is_inexact(dtype)
             ]
             found = self.backward(*residuals, *seeds, sizes)
             gradients: list[Any] = [None] * len(sources)

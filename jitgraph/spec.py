@@ -163,3 +163,10 @@ def as_shape(shape: Any) -> Shape:
     if isinstance(shape, (tuple, list)):
         return tuple(to_dim(d) for d in shape)
     return (to_dim(shape),)
+
+
+def is_inexact(dtype: Any) -> bool:
+    """Whether values of a dtype may change by little: floating-point and complex numbers, which
+    have gradients.
+    """
+    return np.dtype(dtype).kind in "fc"

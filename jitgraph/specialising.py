@@ -31,6 +31,7 @@ from .ops.control import COND, LOOP
 from .options import Options
 from .program import Fixed, Specialisation
 from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_number, layout_of
+from .spec import is_inexact
 from .symbolic import ShapeEnv, is_known_before
 from .symbolic_int import SymbolicInt, user_int
 from .tensor import Tensor, is_recording
@@ -241,4 +242,4 @@ def _is_differentiable(captured: Captured, wanted: Sequence[int]) -> bool:
         passes = node.op.differentiable or node.kind is Kind.CONTROL
         if passes and any(i in active for i in node.inputs):
             active.add(node)
-    return any(o in active and o.spec.dtype.kind == "f" for o in captured.graph.outputs)
+    return any(o in active and is_inexact(o.spec.dtype) for o in captured.graph.outputs)

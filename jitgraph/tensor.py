@@ -31,7 +31,7 @@ from .functions.indexing import getitem
 from .methods import ArrayMethods
 from .ops import UFUNCS, Op
 from .ops.elementwise import WHERE
-from .spec import SUPPORTED, check_dtype
+from .spec import SUPPORTED, check_dtype, is_inexact
 from .tree import flatten, map_leaves
 from .vjp import Selections, cotangents, passes_gradients, selections
 
@@ -89,9 +89,9 @@ class Tensor(ArrayMethods):
         if dtype is not None:
             array = array.astype(dtype, copy=False)
         check_dtype(array.dtype, "a tensor's data")
-        if requires_grad and array.dtype.kind != "f":
+        if requires_grad and not is_inexact(array.dtype):
             raise GradientError(
-                f"only floating-point tensors have gradients, this one is {array.dtype}"
+                f"only floating-point and complex tensors have gradients, this one is {array.dtype}"
             )
         self.data: np.ndarray[Any, Any] = array
         self.requires_grad = requires_grad
@@ -199,9 +199,9 @@ class Tensor(ArrayMethods):
         """Switch gradient collection on or off, in place."""
         if self._record is not None and not requires_grad:
             raise GradientError("only a leaf can stop requiring grad; use detach()")
-        if requires_grad and self.dtype.kind != "f":
+        if requires_grad and not is_inexact(self.dtype):
             raise GradientError(
-                f"only floating-point tensors have gradients, this one is {self.dtype}"
+                f"only floating-point and complex tensors have gradients, this one is {self.dtype}"
             )
         self.requires_grad = requires_grad
         return self
@@ -279,6 +279,11 @@ class Tensor(ArrayMethods):
                     f"backward() starts from a single number, this tensor has shape {self.shape}. "
                     "Reduce it first, as in z.sum().backward(), or pass each element's gradient: "
                     f"z.backward(jitgraph.ones({', '.join(map(str, self.shape))})) ({user_line()})"
+                )
+            if self.dtype.kind == "c":
+                raise GradientError(
+                    "backward() starts from a real number, this tensor is complex. Take its real "
+                    f"part or its magnitude first, or pass its gradient ({user_line()})"
                 )
             gradient = np.ones(self.shape, self.dtype)
         start = np.asarray(_plain(gradient), dtype=self.dtype)
@@ -423,7 +428,7 @@ def record_together(
     bundle = Tensor(np.zeros(()))
     record(name, bundle, inputs, _together(pullback))
     for k, result in enumerate(results):
-        if result.dtype.kind == "f":
+        if is_inexact(result.dtype):
             record(name, result, (bundle,), _part(k))
 
 
@@ -476,11 +481,6 @@ def _record_operation(
     op: Op, out: Tensor, args: tuple[Any, ...], data: list[Any], attrs: dict[str, Any]
 ) -> None:
     kind = out.data.dtype.kind
-    if kind == "c":
-        raise GradientError(
-            f"{op.name} gives complex numbers, which have no gradients here ({user_line()}); "
-            "differentiate real and imaginary parts, or work inside no_grad()"
-        )
     if not passes_gradients(op, kind):
         return
     if not op.differentiable:

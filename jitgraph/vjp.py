@@ -2,6 +2,10 @@
 
 A rule gives the cotangent as if its input had the result's shape and dtype; summing over broadcast
 axes and casting back are done here, for all operations alike.
+
+The cotangent of a complex number x + iy of which a real number L depends is dL/dx + i dL/dy, as in
+PyTorch.  For a function with a complex derivative that is the conjugate of what the rule makes of
+the conjugate: so rules are written as for real numbers.
 """
 
 from __future__ import annotations
@@ -23,15 +27,19 @@ _LINEAR = (ew.ADD, ew.SUBTRACT, ew.NEGATIVE, ew.POSITIVE, ew.CAST, ew.WHERE, ew.
 
 def cotangents(
     op: Op, g: Any, out: Any, inputs: Sequence[Any], attrs: dict[str, Any],
-    wanted: Iterable[bool], selected: Any = None,
+    wanted: Iterable[bool], selected: Any = None, conjugated: bool = False,
 ) -> list[Any]:  # fmt: skip
     """The cotangent of each wanted input, None for the others and where there is no gradient.
     Raises GradientError for an operation that has none.
 
     g, out: cotangent and result of the operation; all array-likes of one kind (arrays, Tensors or
     tracers).  selected: how much of the result `where` selects, see `selections`; what is not
-    selected has no gradient, though the derivative may be infinite or NaN.
+    selected has no gradient, though the derivative may be infinite or NaN.  conjugated: whether the
+    conjugates of cotangents are given and wanted, as rules take them.
     """
+    if out.dtype.kind == "c" and not conjugated and op is not ew.CONJUGATE:
+        parts = cotangents(op, ew.CONJUGATE(g), out, inputs, attrs, wanted, selected, True)
+        return [ew.CONJUGATE(part) if _is_complex(part) else part for part in parts]
     if not op.differentiable and any(wanted):
         raise GradientError(f"{op.name} has no gradient")
     if op.vjp_all is not None:
@@ -63,6 +71,8 @@ def selections(
     selected: the same of the result, numbers of its shape; 0 for what nothing depends on.  None
     stands for all of it.
     """
+    if _is_complex(out):
+        return [None] * len(inputs)
     if op is ew.WHERE:
         condition, *sides = inputs
         one = np.dtype(out.dtype).type(1) if selected is None else selected
@@ -107,7 +117,7 @@ def passes_gradients(op: Op, kind: str) -> bool:
     """Whether a result of this kind of dtype depends on the inputs by more than jumps, so that it
     has a gradient, or ought to have one.
     """
-    return kind == "f" and op.has_slope
+    return kind in "fc" and op.has_slope
 
 
 def matched(g: Any, x: Any) -> Any:
@@ -126,4 +136,10 @@ def matched(g: Any, x: Any) -> Any:
         g = SUM(g, axis=axes, keepdims=True)
         if extra:
             g = SQUEEZE(g, axes=tuple(range(extra)))
+    if _is_complex(g) and not _is_complex(x):
+        g = ew.REAL(g)
     return g if g.dtype == x.dtype else ew.CAST(g, dtype=np.dtype(x.dtype))
+
+
+def _is_complex(x: Any) -> bool:
+    return x is not None and np.dtype(x.dtype).kind == "c"

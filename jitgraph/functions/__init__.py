@@ -7,6 +7,7 @@ tracer arrives here.
 
 from . import creation as _creation  # noqa: F401 - registers NumPy's creation functions
 from . import elementwise, products, rearranging, reductions, scans, views
+from . import fft as _fft  # noqa: F401
 from . import linalg as _linalg  # noqa: F401
 from .elementwise import *
 from .products import *

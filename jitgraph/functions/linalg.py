@@ -26,16 +26,17 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     """
     x = array(x)
     kind = np.dtype(x.dtype).kind
-    if kind not in "fiub":
+    if kind not in "fiubc":
         raise CaptureError(f"norm of {x.dtype} is not captured")
-    x = x if kind == "f" else astype(x, np.float64)
+    x = x if kind in "fc" else astype(x, np.float64)
     axes = (axis,) if isinstance(axis, (int, np.integer)) else axis
     count = x.ndim if axes is None else len(axes)
     options = {"axis": axes, "keepdims": keepdims}
     if ord is None or (ord == "fro" and count == 2) or (ord == 2 and count == 1):
         if ord is None and axes is not None and count > 2:
             raise CaptureError("NumPy refuses such axes")
-        return ew.SQRT(reductions.sum(x * x, **options))
+        square = ew.REAL(x) ** 2 + ew.IMAG(x) ** 2 if kind == "c" else x * x
+        return ew.SQRT(reductions.sum(square, **options))
     if count != 1 or ord not in (1, 0, math.inf, -math.inf):
         raise CaptureError(f"norm of order {ord!r} over {count} axes is not captured")
     if ord == 0:

@@ -3,6 +3,7 @@
 from . import (
     control,
     elementwise,
+    fft,
     host,
     indexing,
     library,
@@ -21,6 +22,7 @@ __all__ = [
     "Op",
     "control",
     "elementwise",
+    "fft",
     "host",
     "indexing",
     "library",

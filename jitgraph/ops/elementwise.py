@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError
-from ..spec import Spec, broadcast, promotion_type
+from ..spec import Spec, broadcast, is_inexact, promotion_type
 from ..symbolic_int import to_dim
 from ..warming import Warming
 from .op import UFUNCS, DType, Kind, Loop, Op, Rule, elementwise, register, rules, ufunc_dtypes
@@ -81,8 +81,21 @@ POWER: Op = elementwise(
 NEGATIVE = elementwise(np.negative, Loop("-x", on_complex=True), lambda g, out, x: -g)
 POSITIVE = elementwise(np.positive, Loop("x", on_complex=True), lambda g, out, x: g)
 ABSOLUTE = elementwise(
-    np.absolute, Loop("abs(x)", {"b": "x", "u": "x"}), lambda g, out, x: g * SIGN(x)
+    np.absolute,
+    Loop("abs(x)", {"b": "x", "u": "x"}),
+    lambda g, out, x: g * (_direction(x, out) if _is_complex(x) else SIGN(x)),
 )
+
+
+def _is_complex(x: Any) -> bool:
+    return bool(np.dtype(x.dtype).kind == "c")
+
+
+def _direction(x: Any, magnitude: Any) -> Any:
+    """A complex number over its magnitude; 0 for 0."""
+    return x / WHERE(EQUAL(magnitude, 0), np.dtype(magnitude.dtype).type(1), magnitude)
+
+
 SIGN: Op = elementwise(
     np.sign,
     Loop(
@@ -117,8 +130,10 @@ LOGADDEXP = elementwise(
 )
 
 # Parts of complex numbers; of real ones they are the number itself and zero.
-CONJUGATE = elementwise(
-    np.conjugate, Loop("x", {"c": "conjugate(x)"}, on_complex=True), lambda g, out, x: g
+CONJUGATE: Op = elementwise(
+    np.conjugate,
+    Loop("x", {"c": "conjugate(x)"}, on_complex=True),
+    lambda g, out, x: CONJUGATE(g) if _is_complex(x) else g,
 )
 
 
@@ -126,7 +141,12 @@ def _part_dtype(x: Spec) -> DType:
     return np.zeros((), x.dtype).real.dtype
 
 
-def _part(name: str, eval: Any, loop: str) -> Op:
+def _part(name: str, eval: Any, loop: str, unit: complex) -> Op:
+    def rule(g: Any, out: Any, x: Any) -> Any:
+        if not _is_complex(x):
+            return g * unit.real
+        return CAST(g, dtype=np.dtype(x.dtype)) if unit == 1 else g * np.dtype(x.dtype).type(unit)
+
     row = Loop(loop, flops=0, on_complex=True)
     return register(
         Op(
@@ -134,13 +154,15 @@ def _part(name: str, eval: Any, loop: str) -> Op:
             Kind.ELEMENTWISE,
             lambda x: eval(np.asarray(x)).copy(),
             lambda x: Spec(x.shape, _part_dtype(x)),
+            (rule,),
             loop=row,
             loop_dtypes=lambda x: (x.dtype, _part_dtype(x)),
         )
     )
 
 
-REAL, IMAG = _part("real", np.real, "real_part(x)"), _part("imag", np.imag, "imag_part(x)")
+REAL = _part("real", np.real, "real_part(x)", 1)
+IMAG = _part("imag", np.imag, "imag_part(x)", 1j)
 
 # Functions NumPy lacks; dtypes are those of np.exp.
 
@@ -238,7 +260,10 @@ ARCSINH = elementwise(
     np.arcsinh, "arcsinh(x)", lambda g, out, x: g / SQRT(x * x + 1), flops=LONG_POLYNOMIAL
 )
 ARCCOSH = elementwise(
-    np.arccosh, "arccosh(x)", lambda g, out, x: g / SQRT(x * x - 1), flops=LONG_POLYNOMIAL
+    np.arccosh,
+    "arccosh(x)",
+    lambda g, out, x: g / (SQRT(x - 1) * SQRT(x + 1) if _is_complex(x) else SQRT(x * x - 1)),
+    flops=LONG_POLYNOMIAL,
 )
 ARCTANH = elementwise(
     np.arctanh, "arctanh(x)", lambda g, out, x: g / (1 - x * x), flops=LONG_POLYNOMIAL
@@ -380,7 +405,7 @@ def _cast_spec(x: Spec, *, dtype: DType) -> Spec:
 
 
 def _cast_gradient(g: Any, out: Any, x: Any, *, dtype: DType) -> Any:
-    return g if np.dtype(dtype).kind == "f" else None
+    return g if is_inexact(dtype) else None
 
 
 CAST = register(

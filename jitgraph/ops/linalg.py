@@ -45,6 +45,12 @@ def _of_matrices(
     return opaque(name, eval, spec, vjp)
 
 
+def _check_real(name: str, x: Any) -> None:
+    """Transposes in a rule, where those of complex matrices would be conjugated in part."""
+    if np.dtype(x.dtype).kind == "c":
+        raise GradientError(f"{name} of complex matrices has no gradient rule")
+
+
 def _eye(n: Dim, like: Any) -> Any:
     """Where a matrix has its diagonal."""
     count = made(ew.IOTA, size=n, dtype=np.dtype(np.int64))
@@ -122,6 +128,7 @@ def _last(x: Any, start: Dim, stop: Dim) -> Any:
 
 
 def _cholesky_gradient(g: Any, out: Any, x: Any) -> Any:
+    _check_real("cholesky", x)
     transposed = swap_last(out)
     inner = SOLVE(transposed, _lower(MATMUL(transposed, g), 0.5))
     return _symmetric(swap_last(SOLVE(transposed, swap_last(inner))))
@@ -134,6 +141,7 @@ CHOLESKY = _of_matrices(
 
 def _pinv_gradient(g: Any, out: Any, x: Any) -> Any:
     """Of G. H. Golub and V. Pereyra (1973)."""
+    _check_real("pinv", x)
     back, p = swap_last(g), swap_last(out)
     first = MATMUL(MATMUL(back, out), p)
     second = MATMUL(MATMUL(p, out), back)
@@ -209,6 +217,7 @@ def _decomposition(
         return Spec((*batch, total), x.dtype)
 
     def rule(g: Any, out: Any, x: Any) -> Any:
+        _check_real(name, x)
         found = shapes(x)
         return gradient(parts(g, found), parts(out, found), x)
 
@@ -243,6 +252,7 @@ EIGH = _decomposition("eigh", np.linalg.eigh, eigh_shapes, _eigh_gradient, squar
 
 
 def _eigvalsh_gradient(g: Any, out: Any, x: Any) -> Any:
+    _check_real("eigvalsh", x)
     _, v = parts(EIGH(x), eigh_shapes(x))
     return MATMUL(v * _row(g), swap_last(v))
 

@@ -25,7 +25,7 @@ from ..tensor import (
     walk_back,
 )
 from ..tree import flatten
-from .leaves import is_float
+from .leaves import is_differentiable
 
 if TYPE_CHECKING:
     from ..capture import Trace
@@ -120,7 +120,7 @@ class Tape:
                 )
             return tree.unflatten(leaves)
         results = [Tensor(leaf.data) if isinstance(leaf, Tensor) else leaf for leaf in leaves]
-        floats = [r for r in results if is_float(r) and isinstance(r, Tensor)]
+        floats = [r for r in results if is_differentiable(r) and isinstance(r, Tensor)]
 
         def pullback(given: dict[int, Any], create_graph: bool) -> list[Any]:
             found = (given.get(k) for k in range(len(floats)))
@@ -226,7 +226,7 @@ class Written:
         between = trace.nodes[start:]
         results = [
             trace.apply(CAST, (leaf,), {"dtype": np.dtype(leaf.dtype)})
-            if is_float(leaf) and hasattr(leaf, "dtype") else leaf for leaf in leaves
+            if is_differentiable(leaf) and hasattr(leaf, "dtype") else leaf for leaf in leaves
         ]  # fmt: skip
         floats = [r for r, leaf in zip(results, leaves, strict=True) if r is not leaf]
         inputs = {k: a.node for k, a in enumerate(arguments) if hasattr(a, "node")}

@@ -9,7 +9,7 @@ from ..batching import Spread
 from ..errors import GradientError, user_line
 from ..tree import flatten, map_leaves
 from .engines import Function, Pullback, engine_here
-from .leaves import array_of, as_array, is_float, of_arrays, seed_of
+from .leaves import array_of, as_array, is_differentiable, of_arrays, seed_of
 from .reverse import grad, pulled
 
 
@@ -31,7 +31,7 @@ def linearised(function: Function, primals: tuple[Any, ...]) -> tuple[Any, Pullb
     value, pullback, _ = pulled(function, primals, {}, range(len(primals)), False)
     results, structure = flatten(value)
     engine, batches = engine_here(), Spread()
-    floats = [k for k, r in enumerate(results) if is_float(r)]
+    floats = [k for k, r in enumerate(results) if is_differentiable(r)]
     variables = [engine.variable(engine.zeros(batches.whole(array_of(results[k])))) for k in floats]
     zeros: list[Any] = list(results)
     for k, variable in zip(floats, variables, strict=True):

@@ -9,10 +9,11 @@ import numpy as np
 from .. import functions as F
 from ..errors import ShapeError, user_line
 from ..interpreter import tracing
+from ..spec import is_inexact
 from ..tensor import Tensor, is_differentiated
 from ..tree import flatten
 
-_FLOATS = (float, np.floating)
+_INEXACT = (float, complex, np.inexact)
 
 
 def of_arrays(arguments: Any) -> bool:
@@ -33,15 +34,16 @@ def with_aux(result: Any) -> tuple[Any, Any]:
     return result
 
 
-def is_float(leaf: Any) -> bool:
-    if isinstance(leaf, _FLOATS):
+def is_differentiable(leaf: Any) -> bool:
+    """Whether it is a real or complex number, or an array of these."""
+    if isinstance(leaf, _INEXACT):
         return True
-    return hasattr(leaf, "dtype") and np.dtype(leaf.dtype).kind == "f"
+    return hasattr(leaf, "dtype") and is_inexact(leaf.dtype)
 
 
 def array_of(leaf: Any) -> Any:
-    """Python's numbers are differentiated as float64."""
-    return np.asarray(leaf, np.float64) if isinstance(leaf, float) else leaf
+    """Python's numbers are differentiated in double precision."""
+    return np.asarray(leaf) if isinstance(leaf, (float, complex)) else leaf
 
 
 def seed_of(seed: Any, result: Any) -> Any:

@@ -12,7 +12,7 @@ from ..errors import GradientError, user_line
 from ..symbolic_int import SymbolicInt
 from ..tree import flatten, map_leaves
 from .engines import Function, Pullback, engine_here
-from .leaves import array_of, as_array, is_float, of_arrays, seed_of, with_aux
+from .leaves import array_of, as_array, is_differentiable, of_arrays, seed_of, with_aux
 from .transformed import Transformed
 
 
@@ -38,7 +38,7 @@ def pulled(
     """The value, what pulls its cotangent back to some of the arguments, and what comes with it."""
     engine, batches = engine_here(), Spread()
     leaves, tree = flatten(tuple(args[k] for k in argnums))
-    positions = [k for k, leaf in enumerate(leaves) if is_float(leaf)]
+    positions = [k for k, leaf in enumerate(leaves) if is_differentiable(leaf)]
     variables = [engine.variable(batches.whole(array_of(leaves[k]))) for k in positions]
     given = list(leaves)
     for k, variable in zip(positions, variables, strict=True):
@@ -56,7 +56,7 @@ def pulled(
         pairs = [
             (batches.whole(r), batches.whole(seed_of(s, r)))
             for s, r in zip(seeds, results, strict=True)
-            if is_float(r)
+            if is_differentiable(r)
         ]
         found = engine.cotangents([r for r, _ in pairs], [s for _, s in pairs], variables)
         parts: list[Any] = [None] * len(leaves)
@@ -95,6 +95,11 @@ def value_and_grad(
                 f"the gradient is that of a single number, the function gives {kind}; reduce it, "
                 f"or see jacobian and vjp ({user_line()})"
             )
+        if np.dtype(value.dtype).kind == "c":
+            raise GradientError(
+                "the gradient is that of a real number, the function gives a complex one; take its "
+                f"real part or its magnitude, or see vjp ({user_line()})"
+            )
         gradients = pullback(np.dtype(value.dtype).type(1))
         found = gradients[0] if isinstance(argnums, int) else gradients
         return ((value, aux) if has_aux else value), found
@@ -104,11 +109,12 @@ def value_and_grad(
 
 def check_floats(arguments: Sequence[Any]) -> None:
     for leaf in flatten(tuple(arguments))[0]:
-        if not is_float(leaf):
+        if not is_differentiable(leaf):
             name = "int" if isinstance(leaf, SymbolicInt) else type(leaf).__name__
             kind = getattr(leaf, "dtype", name)
             raise GradientError(
-                f"only floating-point arguments have gradients, one is {kind} ({user_line()})"
+                f"only floating-point and complex arguments have gradients, one is {kind} "
+                f"({user_line()})"
             )
 
 

@@ -12,14 +12,14 @@ from ..interpreter import tracing
 from ..ops.elementwise import AGAIN, STOP
 from ..tree import Tree, flatten, map_leaves
 from .engines import Function, engine_here, run_seen
-from .leaves import is_float, with_aux
+from .leaves import is_differentiable, with_aux
 from .reverse import pulled
 from .transformed import wrap
 
 
 def stop_gradient(x: Any) -> Any:
     """The same values, constant for derivatives.  x: an array, or a container of arrays."""
-    return map_leaves(lambda leaf: STOP(leaf) if is_float(leaf) else leaf, x)
+    return map_leaves(lambda leaf: STOP(leaf) if is_differentiable(leaf) else leaf, x)
 
 
 class _Running(threading.local):
@@ -62,7 +62,7 @@ class CustomVjp:
             return run_seen(self._function, args)
         leaves, tree = flatten(args)
         engine, batches = engine_here(), Spread()
-        wholes = [batches.whole(leaf) if is_float(leaf) else leaf for leaf in leaves]
+        wholes = [batches.whole(leaf) if is_differentiable(leaf) else leaf for leaf in leaves]
         known: Any = None
 
         def forward() -> Any:
@@ -89,7 +89,7 @@ class CustomVjp:
 
 
 def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
-    return map_leaves(lambda leaf: change(leaf) if is_float(leaf) else leaf, value)
+    return map_leaves(lambda leaf: change(leaf) if is_differentiable(leaf) else leaf, value)
 
 
 def _parts(parts: Sequence[Any], tree: Tree) -> list[Any]:
@@ -131,4 +131,6 @@ def checkpoint(function: Function) -> Function:
 def _again(args: Any) -> Any:
     """Arguments, as others to a program, which would not compute again what it has."""
     traced = tracing.trace is not None
-    return map_leaves(lambda leaf: AGAIN(leaf) if traced and is_float(leaf) else leaf, args)
+    return map_leaves(
+        lambda leaf: AGAIN(leaf) if traced and is_differentiable(leaf) else leaf, args
+    )
