@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from ..interpreter import create
-from ..spec import Spec, broadcast, dims
+from ..interpreter import create, made
+from ..spec import Spec, as_shape, broadcast, dims
 from ..symbolic import Shape
+from .elementwise import IOTA
 from .op import Kind, Op, opaque, register
-from .views import FULL
+from .views import EXPAND_DIMS, FULL
 
 Axes = tuple[int, ...]
 _AT_A_TIME = 1 << 16  # elements by which rows are added
@@ -146,3 +147,22 @@ GATHER: Op = register(
 )
 INDEX_PUT: Op = opaque("index_put", _on_a_copy(put_in_place), _put_spec, vjp_all=_put_gradient)
 INDEX_ADD: Op = opaque("index_add", _on_a_copy(add_in_place), _put_spec, vjp_all=_add_gradient)
+
+
+def places_along(shape: Shape, positions: Any, axis: int) -> list[Any]:
+    """Indices of the elements at positions along an axis, all other axes as they are."""
+    index = []
+    for k, d in enumerate(shape):
+        if k == axis:
+            index.append(positions)
+            continue
+        count = made(IOTA, size=d, dtype=np.dtype(np.int64))
+        others = tuple(j for j in range(len(shape)) if j != k)
+        index.append(EXPAND_DIMS(count, axes=others) if others else count)
+    return index
+
+
+def along(x: Any, positions: Any, axis: int) -> Any:
+    """The elements at positions along an axis."""
+    index = places_along(as_shape(x.shape), positions, axis)
+    return INDEX(x, *index, axes=tuple(range(len(index))), front=False)

@@ -18,7 +18,7 @@ from ..interpreter import made
 from ..spec import Spec, as_shape, broadcast, dims
 from ..symbolic import Dim, Shape, add, mul
 from . import elementwise as ew
-from .indexing import INDEX
+from .indexing import along
 from .library import MATMUL, swap_last
 from .op import Op, opaque
 from .views import EXPAND_DIMS, RESHAPE, SLICE, whole_slices
@@ -307,20 +307,6 @@ SVDVALS = _of_matrices(
 
 
 # sorting
-
-
-def along(x: Any, positions: Any, axis: int) -> Any:
-    """The elements at positions along an axis, all other axes as they are."""
-    shape = as_shape(x.shape)
-    index = []
-    for k, d in enumerate(shape):
-        if k == axis:
-            index.append(positions)
-            continue
-        count = made(ew.IOTA, size=d, dtype=np.dtype(np.int64))
-        others = tuple(j for j in range(len(shape)) if j != k)
-        index.append(EXPAND_DIMS(count, axes=others) if others else count)
-    return INDEX(x, *index, axes=tuple(range(len(shape))), front=False)
 
 
 ARGSORT = opaque(

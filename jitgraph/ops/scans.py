@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from ..spec import Spec
+from ..interpreter import create, made
+from ..spec import Spec, as_shape
 from ..symbolic import sub
-from .elementwise import CAST, WHERE
+from .elementwise import CAST, IOTA, WHERE
+from .indexing import INDEX_ADD, places_along
 from .op import Combine, Kind, Op, reduced_shape, register
 from .reductions import MAX, MIN, PROD, SUM
-from .views import SLICE, whole_slices
+from .views import EXPAND_DIMS, FULL, SLICE, whole_slices
 
 
 def _scan(name: str, eval: Callable[..., Any], reduction: Op, vjp: Any = None) -> Op:
@@ -52,10 +54,21 @@ def _product_gradient(g: Any, out: Any, x: Any, *, axis: int) -> Any:
     return WHERE(zeros == 0, before, WHERE(first, at, 0))
 
 
+def _extreme_gradient(g: Any, out: Any, x: Any, *, axis: int) -> Any:
+    """Each running extreme is that of the latest element that is equal to it."""
+    shape = as_shape(x.shape)
+    count = made(IOTA, size=shape[axis], dtype=np.dtype(np.int64))
+    others = tuple(k for k in range(len(shape)) if k != axis)
+    places = WHERE(x == out, EXPAND_DIMS(count, axes=others) if others else count, 0)
+    index = places_along(shape, CUMMAX(places, axis=axis), axis)
+    zeros = create(FULL, np.zeros((), g.dtype)[()], shape=shape)
+    return INDEX_ADD(zeros, g, *index, axes=tuple(range(len(shape))), front=False)
+
+
 CUMSUM: Op = _scan("cumsum", np.cumsum, SUM, _sum_gradient)
 CUMPROD: Op = _scan("cumprod", np.cumprod, PROD, _product_gradient)
-CUMMAX = _scan("cummax", np.maximum.accumulate, MAX)
-CUMMIN = _scan("cummin", np.minimum.accumulate, MIN)
+CUMMAX: Op = _scan("cummax", np.maximum.accumulate, MAX, _extreme_gradient)
+CUMMIN: Op = _scan("cummin", np.minimum.accumulate, MIN, _extreme_gradient)
 
 
 def _last(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
