@@ -185,6 +185,8 @@ def _checked(op: Callable[[Dim, Dim], Dim]) -> Callable[[Dim, Dim], Dim]:
 
 def to_dim(value: Any) -> Dim:
     """A size given by a user (int, NumPy integer or SymbolicInt) as an expression."""
+    if type(value) is int or type(value) is Size:
+        return value
     if isinstance(value, (int, Size)) and not isinstance(value, bool):
         return value
     dim = _as_dim(value)

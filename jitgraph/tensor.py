@@ -27,13 +27,14 @@ from .errors import (
     user_line,
 )
 from .functions.base import operand
-from .functions.indexing import getitem
+from .functions.indexing import getitem, is_basic_key
 from .methods import ArrayMethods
 from .ops import UFUNCS, Op
 from .ops.elementwise import WHERE
+from .ops.views import AT
 from .spec import SUPPORTED, check_dtype, is_inexact
 from .tree import flatten, map_leaves
-from .vjp import Selections, cotangents, passes_gradients, selections
+from .vjp import Selections, cotangents, selections
 
 _sequence = itertools.count()
 
@@ -221,7 +222,8 @@ class Tensor(ArrayMethods):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         op = UFUNCS.get(ufunc)
         if op is not None and method == "__call__" and not kwargs:
-            return interpreter.apply(op, tuple(map(operand, inputs)), {})
+            given = [i if type(i) is Tensor else operand(i) for i in inputs]
+            return interpreter.apply(op, tuple(given), {})
         try:
             return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
         except CaptureError:
@@ -251,6 +253,11 @@ class Tensor(ArrayMethods):
         return self
 
     def __getitem__(self, key: Any) -> Any:
+        if is_basic_key(key) and interpreter.tracing.trace is None:
+            try:
+                return interpreter.apply(AT, (self,), {"key": key})
+            except IndexError:
+                return getitem(self, key)  # raises, and says more
         if _is_general_index(key):
             return _general_index(self, key)
         return getitem(self, key)
@@ -458,7 +465,14 @@ def wrapped(array: np.ndarray[Any, Any]) -> Tensor:
 
 
 def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
-    data = [a.data if isinstance(a, Tensor) else a for a in args]
+    data: list[Any] = []
+    recorded = False
+    for a in args:
+        if isinstance(a, Tensor):
+            data.append(a.data)
+            recorded = recorded or a.requires_grad
+        else:
+            data.append(a)
     try:
         result = op.eval(*data, **attrs)
     except JitgraphError:
@@ -468,28 +482,17 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
     if type(result) is not np.ndarray:
         result = np.asarray(result)
     out = Tensor.__new__(Tensor)
-    out.data, out.requires_grad, out._grad, out._record = result, False, None, None
-    if _mode.recording:
-        for a in args:
-            if isinstance(a, Tensor) and a.requires_grad:
-                _record_operation(op, out, args, data, attrs)
-                break
+    out.data, out._grad, out._record = result, None, None
+    recorded = recorded and result.dtype.kind in "fc" and op.has_slope and _mode.recording
+    out.requires_grad = recorded
+    if recorded:
+        if not op.differentiable:
+            raise GradientError(
+                f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
+                "inside no_grad()"
+            )
+        out._record = _OfOperation(op, args, data, attrs)
     return out
-
-
-def _record_operation(
-    op: Op, out: Tensor, args: tuple[Any, ...], data: list[Any], attrs: dict[str, Any]
-) -> None:
-    kind = out.data.dtype.kind
-    if not passes_gradients(op, kind):
-        return
-    if not op.differentiable:
-        raise GradientError(
-            f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
-            "inside no_grad()"
-        )
-    out._record = _OfOperation(op, args, data, attrs)
-    out.requires_grad = True
 
 
 class _OfOperation(Record):
@@ -501,8 +504,15 @@ class _OfOperation(Record):
         self, op: Op, inputs: tuple[Any, ...], data: list[Any], attrs: dict[str, Any]
     ) -> None:
         self.op, self.inputs, self.data, self.attrs = op, inputs, data, attrs
-        self.name, self.selects = op.name, op is WHERE
         self.number = next(_sequence)
+
+    @property
+    def name(self) -> str:  # type: ignore[override]
+        return self.op.name
+
+    @property
+    def selects(self) -> bool:  # type: ignore[override]
+        return self.op is WHERE
 
     def pull(self, g: Any, output: Tensor, create_graph: bool, selected: Any) -> Sequence[Any]:
         inputs = self.inputs if create_graph else self.data

@@ -79,6 +79,8 @@ def _spelled_out(x: Any, key: Any) -> list[Any]:
 
 
 def is_basic_key(key: Any) -> bool:
+    if type(key) is int or type(key) is slice:
+        return True
     return all(map(_is_basic, key)) if isinstance(key, tuple) else _is_basic(key)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError
+from ..interpreter import apply
 from ..ops import elementwise as ew
 from ..ops import reductions, views
 from ..ops.op import Op
@@ -24,21 +25,31 @@ __all__ = [
 
 
 def _reduce(op: Op, x: Any, axis: Any, keepdims: Any) -> Any:
-    axes = tuple(range(x.ndim)) if axis is None else normalize_axes(op.name, axis, x.ndim)
-    return op(x, axis=axes, keepdims=bool(keepdims) and keepdims is not np._NoValue)
+    ndim = x.ndim
+    if axis is None:
+        axes = tuple(range(ndim))
+    elif type(axis) is int and 0 <= axis < ndim:
+        axes = (axis,)
+    else:
+        axes = normalize_axes(op.name, axis, ndim)
+    kept = keepdims is not False and keepdims is not np._NoValue and bool(keepdims)
+    return apply(op, (x,), {"axis": axes, "keepdims": kept})
 
 
 def _accumulated(op: Op, x: Any, axis: Any, dtype: Any, keepdims: Any) -> Any:
     x = array(x)
+    of_all = x.ndim == 0 or axis == ()
+    if dtype is None and not of_all:
+        return _reduce(op, x, axis, keepdims)
     if dtype is not None:
         x = astype(x, dtype)
-    elif x.ndim == 0 or axis == ():
+    else:
         x = astype(x, op.spec(_scalar_spec(x), axis=(), keepdims=False).dtype)
-    if x.ndim == 0 or axis == ():
+    if of_all:
         return astype(x, x.dtype)
     total = _reduce(op, x, axis, keepdims)
     # NumPy adds in the dtype asked for; integers wrap alike whether that is done before or after
-    return total if dtype is None or total.dtype == np.dtype(dtype) else astype(total, dtype)
+    return total if total.dtype == np.dtype(dtype) else astype(total, dtype)
 
 
 def _scalar_spec(x: Any) -> Any:

@@ -99,9 +99,13 @@ def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(axes.index(k) for k in range(len(axes)))
 
 
+def _transpose(x: Any, *, axes: tuple[int, ...]) -> Any:
+    return (x if type(x) is np.ndarray else np.asarray(x)).transpose(axes)
+
+
 TRANSPOSE: Op = view(
     "transpose",
-    np.transpose,
+    _transpose,
     _transpose_spec,
     lambda index, x, *, axes: tuple(index[k] for k in inverse(axes)),
     lambda g, out, x, *, axes: TRANSPOSE(g, axes=inverse(axes)),
@@ -215,9 +219,13 @@ def _last_axes_kept(x: Spec, target: list[Dim]) -> None:
             return
 
 
+def _reshape(x: Any, *, shape: tuple[int, ...]) -> Any:
+    return (x if type(x) is np.ndarray else np.asarray(x)).reshape(shape)
+
+
 RESHAPE: Op = view(
     "reshape",
-    np.reshape,
+    _reshape,
     _reshape_spec,
     None,
     lambda g, out, x, *, shape: RESHAPE(g, shape=x.shape),
@@ -249,6 +257,28 @@ def _slice_index(index: Index, x: Spec, *, slices: tuple[Slice, ...]) -> Index:
 
 def _slice_gradient(g: Any, out: Any, x: Any, *, slices: tuple[Slice, ...]) -> Any:
     return UPDATE(create(FULL, np.zeros((), g.dtype)[()], shape=x.shape), g, slices=slices)
+
+
+def _placed(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
+    whole = np.zeros(shape, x.dtype)
+    whole[key] = x
+    return whole
+
+
+def _not_in_graphs(*specs: Spec, **attrs: Any) -> Spec:
+    raise AssertionError("a graph has other operations for this")
+
+
+# `x[key]` by a key of integers, slices and `None`, and what takes a cotangent back: in dynamic mode
+# one operation, where a graph has several.  Neither is in the table.
+AT: Op = Op(
+    "at", Kind.VIEW, lambda x, *, key: x[key], _not_in_graphs,
+    (lambda g, out, x, *, key: PLACED(g, key=key, shape=x.shape),), fresh=False,
+)  # fmt: skip
+PLACED: Op = Op(
+    "placed", Kind.OPAQUE, _placed, _not_in_graphs,
+    (lambda g, out, x, *, key, shape: AT(g, key=key),),
+)  # fmt: skip
 
 
 SLICE = view(
