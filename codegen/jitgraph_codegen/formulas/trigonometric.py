@@ -296,11 +296,12 @@ def _tangent_by_tables(x: Value) -> Value:
     index, r, error = _HALF_CIRCLE.reduce(x, 0)
     (sin, sin_low), (cos, cos_low) = _HALF_CIRCLE.at(index)
     z = r * r
-    unbent = -(r * z * z.polynomial(_TAN)) - error  # r - tan(r), and +0 for -0
-    t, t_low = fast_two_sum(r, -unbent)
+    unbent = (-(r * z)).fma(z.polynomial(_TAN), -error)  # r - tan(r), and +0 for -0
+    t = r - unbent
+    t_over = (t - r) + unbent
     n, n_over = _advanced(sin, sin_low, cos, cos_low, t)
     d, d_over = _advanced(cos, cos_low, -sin, -sin_low, t)
-    near, low = quotient_pair(n, cos * t_low - n_over, d, -(sin * t_low) - d_over)
+    near, low = quotient_pair(n, -(cos * t_over + n_over), d, sin * t_over - d_over)
     return near + low
 
 
