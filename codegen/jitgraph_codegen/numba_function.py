@@ -18,16 +18,22 @@ class NotCompilableError(Exception):
     """Numba's reason, in its first line."""
 
 
-def compiled(function: FunctionType, helpers: set[FunctionType]) -> Callable[..., Any]:
+def compiled(
+    function: FunctionType,
+    helpers: set[FunctionType],
+    prepared: Callable[[FunctionType], FunctionType],
+) -> Callable[..., Any]:
     """The function under Numba: indices are checked, divisions by zero are NumPy's.
 
-    helpers: functions among its globals that are compiled with it.
+    helpers: functions among its globals that are compiled with it.  prepared: what is compiled for
+    each.
     """
     made: dict[FunctionType, Any] = {}
 
-    def jitted(plain: FunctionType) -> Any:
-        if plain not in made:
-            made[plain] = plain  # one that calls itself stays Python's, and Numba says so
+    def jitted(written: FunctionType) -> Any:
+        if written not in made:
+            plain = prepared(written)
+            made[written] = written  # one that calls itself stays Python's, and Numba says so
             known = plain.__globals__
             called = {n: known[n] for n in plain.__code__.co_names if is_helper(known.get(n))}
             ours = {n: numpy_for_numba() for n in plain.__code__.co_names if known.get(n) is np}
@@ -38,8 +44,8 @@ def compiled(function: FunctionType, helpers: set[FunctionType]) -> Callable[...
                 plain.__defaults__,
                 plain.__closure__,
             )
-            made[plain] = numba.njit(error_model="numpy", boundscheck=True)(copy)
-        return made[plain]
+            made[written] = numba.njit(error_model="numpy", boundscheck=True)(copy)
+        return made[written]
 
     def is_helper(value: Any) -> bool:
         return isinstance(value, FunctionType) and value in helpers

@@ -25,6 +25,7 @@ from ..place import Place
 from ..tree import flatten
 from .surroundings import Fixture
 from .syntax import source_tree
+from .unbound import UnclearError, telling
 
 _EFFECTS = frozenset(("print", "input", "open", "random"))  # seen twice if both are called
 CLOSE = 1e-6  # relative difference that another order of operations may make
@@ -106,9 +107,11 @@ def attempt(function: Callable[..., Any], args: Sequence[Any]) -> Attempt:
     sizes, start = _sizes(args), perf_counter()
     result = function(*args)
     race = Race(perf_counter() - start, sizes)
-    call = compiled(function, scope.helpers)
     try:
+        call = compiled(function, scope.helpers, telling)
         found = call(*given)
+    except UnclearError:
+        return Attempt(result, None, "Numba does not tell if a name is unbound")
     except NotCompilableError as error:
         return Attempt(result, None, f"Numba: {error}")
     except Exception as error:
