@@ -446,7 +446,7 @@ class _Builder:
         ]
         sizes = []
         for axis, dim in enumerate(shape):
-            if isinstance(dim, int):
+            if isinstance(dim, int) or not node.attrs["brings"]:
                 lines.append(f'ensure({name}.shape[{axis}] == {dim}, "{node.where}: another size")')
             else:
                 lines.append(f"{dim} = {name}.shape[{axis}]")

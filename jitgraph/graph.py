@@ -230,12 +230,12 @@ class SizeSources:
     def __init__(self, nodes: Iterable[Node]) -> None:
         self._node: dict[str, Node] = {}
         for node in nodes:
-            if node.op is HOST_RESULT:
+            if node.op is HOST_RESULT and node.attrs["brings"]:
                 self._node |= {name: node for d in node.attrs["shape"] for name in symbols(d)}
 
     def of(self, node: Node) -> list[Node]:
         """The host results whose sizes a node mentions."""
-        if not self._node or node.op is HOST_RESULT:
+        if not self._node or (node.op is HOST_RESULT and node.attrs["brings"]):
             return []
         names = {
             name

@@ -20,10 +20,13 @@ from ..ops import UFUNCS
 from ..ops import elementwise as ew
 from ..ops.host import HOST, HOST_RESULT
 from ..spec import PYTHON_SCALARS, Spec
+from ..symbolic import SMALLEST, Dim, Shape
 from ..symbolic_int import SymbolicInt
 from ..tree import flatten
-from .host import HostCall, Traced, TracedText
+from .host import HostCall, Traced, TracedText, Tried
+from .nested import Nested
 from .random_state import generator_of, random_state
+from .surroundings import LIBRARIES
 from .texts import Text
 from .tracer import TRACERS, ScalarTracer, Tracer
 
@@ -92,12 +95,14 @@ class Calls:
     ) -> Any:
         """A call in the middle of the program.
 
-        It is made once now, with the values of the call being captured, to see what it gives.
+        It is made once now, with the values of the call being captured, to see what it gives.  In a
+        step of a loop or on a side of a branch these are what the first step would have.
         """
         where = user_line()
-        if self.trace.nested and function is not print:
+        nested = self.trace.nested[-1] if self.trace.nested else None
+        if nested is not None and not (_gives_the_same_again(function, pure) or function is print):
             name = getattr(function, "__name__", function)
-            self.trace.nested[-1].refuse(f"{name} is called, which is no operation ({where})")
+            nested.refuse(f"{name} is called, which is no operation ({where})")
         if self.trace.of_tensors and self.trace.recording:
             name = getattr(function, "__name__", function)
             raise CaptureError(f"{name} has no gradient rule that a graph could use ({where})")
@@ -113,8 +118,7 @@ class Calls:
         generator = generator_of(function)
         if generator is not None and id(generator) not in self.trace.generators:
             self.trace.generators[id(generator)] = generator, random_state(generator)
-        known = [] if function is print else [self.trace.values.of(n) for n in inputs]
-        results = call.probe(known)
+        results = self._first_results(call, inputs, nested)
         assert call.result is not None
         if not pure:
             _refuse_shared(call, tracers)
@@ -130,11 +134,49 @@ class Calls:
             tracer.storage.calls.append(call)
         if not pure:
             self.trace.last_call = token
-        shown = [self._host_result(token, k, r, where, call) for k, r in enumerate(results)]
+        shown = [
+            self._host_result(token, k, r, self._shape_of(np.shape(r), inputs, call), call)
+            for k, r in enumerate(results)
+        ]
         count = len(results) - len(call.mutated)
         for position, new in zip(call.mutated, shown[count:], strict=True):
             self.trace.writes.write(tracers[position], new)
         return call.result.unflatten(shown[:count])
+
+    def _first_results(
+        self, call: HostCall, inputs: Sequence[Node], nested: Nested | None
+    ) -> list[Any]:
+        """What the call gives with the values that are known now."""
+        if call.function is print:
+            return call.probe([])
+        if nested is None:
+            return call.probe([self.trace.values.of(n) for n in inputs])
+        try:
+            results = call.probe([self.trace.values.of(n) for n in inputs])
+        except Exception as error:
+            nested.refuse(f"{call.name} could not be called with what a step has: {error}")
+        if call.mutated or call.aliases or not results:
+            nested.refuse(f"{call.name} is called, which is no operation ({call.where})")
+        return results
+
+    def _shape_of(self, sizes: Sequence[int], inputs: Sequence[Node], call: HostCall) -> Shape:
+        """The shape of a result: new sizes, or in a loop or a branch those of what it is given, of
+        which the program makes sure.
+        """
+        if not self.trace.nested:
+            return self.trace.env.shape(sizes, known=False)
+        hint, shapes = self.trace.env.hint, [n.spec.shape for n in inputs]
+        found: list[Dim] = []
+        for axis, size in enumerate(sizes):
+            alike = [s[axis] for s in shapes if len(s) == len(sizes)]
+            known = (d for d in (*alike, *(d for s in shapes for d in s)) if hint(d) == size)
+            dim = size if size < SMALLEST else next(known, None)
+            if dim is None:
+                self.trace.nested[-1].refuse(
+                    f"{call.name} gives an array of a size of its own ({call.where})"
+                )
+            found.append(dim)
+        return tuple(found)
 
     def _place(self, leaf: Any, tracers: list[Tracer], where: str) -> Any:
         """What stands for a value among a call's arguments; traced ones join the others."""
@@ -151,22 +193,32 @@ class Calls:
         return Traced(len(tracers) - 1, spec.weak, not spec.ndim and not leaf.storage.mutable)
 
     def _host_result(
-        self, token: Node, position: int, value: Any, where: str, call: HostCall
+        self, token: Node, position: int, value: Any, shape: Shape, call: HostCall
     ) -> Tracer:
         array = np.asarray(value)
         if type(value) is int and array.dtype != np.int64:
-            raise CaptureError(f"{call.name} gives an integer beyond 64 bits ({where})")
-        shape = self.trace.env.shape(array.shape, known=False)
+            raise CaptureError(f"{call.name} gives an integer beyond 64 bits ({call.where})")
         weak = type(value) in PYTHON_SCALARS
         attrs = {"position": position, "shape": shape, "dtype": array.dtype, "weak": weak}
-        attrs["scalar"] = not isinstance(value, np.ndarray)
-        node = Node(HOST_RESULT, (token,), attrs, Spec(shape, array.dtype, weak), where)
+        attrs |= {"scalar": not isinstance(value, np.ndarray), "brings": not self.trace.nested}
+        node = Node(HOST_RESULT, (token,), attrs, Spec(shape, array.dtype, weak), call.where)
         self.trace.values.note(node, array)
         tracer = self.trace.tracer(self.trace.add(node))
         tracer.storage.mutable = isinstance(value, np.ndarray)
         tracer.storage.unclear = tracer.storage.mutable and call.aliases
         tracer.storage.calls.append(call)
         return tracer
+
+
+def _gives_the_same_again(function: Any, pure: bool) -> bool:
+    """Whether a function may be called at each step as it was to see what it gives, and gives
+    arrays of kinds and sizes that do not depend on values.
+    """
+    if not pure or generator_of(function) is not None or function in _SIZED_BY_VALUES:
+        return False
+    owner = function if hasattr(function, "__module__") else getattr(function, "__objclass__", None)
+    module = (getattr(owner, "__module__", None) or "").split(".")[0]
+    return module in LIBRARIES or isinstance(function, (np.ufunc, Tried))
 
 
 def _refuse_shared(call: HostCall, tracers: Sequence[Tracer]) -> None:
@@ -186,3 +238,10 @@ def _is_number(value: Any) -> bool:
 def select(x: Any, key: Any) -> Any:
     """`x[key]`, for keys with masks."""
     return x[key]
+
+
+_SIZED_BY_VALUES = (
+    select, np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress,
+    np.trim_zeros, np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.arange,
+    np.ndarray.nonzero, np.ndarray.compress,
+)  # fmt: skip

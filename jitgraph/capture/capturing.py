@@ -157,7 +157,7 @@ def _canonical_nodes(
         replace[node] = Node(node.op, (), node.attrs, _canonical_spec(node.spec, env), node.where)
     made = []
     for node in nodes:
-        own = node.op is HOST_RESULT  # brings its symbols
+        own = node.op is HOST_RESULT and node.attrs["brings"]
         replace[node] = Node(
             node.op,
             tuple(replace[i] for i in node.inputs),

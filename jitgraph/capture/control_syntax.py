@@ -93,28 +93,6 @@ class BranchText(ControlText):
 
 
 _GIVEN = "__given__"
-_OWN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-_NO_CALL = (
-    ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Global,
-    ast.Nonlocal, ast.Delete, ast.Import, ast.ImportFrom, ast.Match, *_OWN[:3],
-)  # fmt: skip
-_OF_A_FRAME = frozenset(("super", "locals", "vars", "dir", "eval", "exec", "__class__"))
-
-
-def can_be_called(stmt: ast.stmt) -> bool:
-    """Whether a statement may be a function of the names in it: it does not leave the function it
-    is in, or bind names in ways other than by assignment.
-    """
-
-    def fits(node: ast.AST, in_loop: bool) -> bool:
-        if isinstance(node, _NO_CALL) or (isinstance(node, ast.Name) and node.id in _OF_A_FRAME):
-            return False
-        if isinstance(node, (ast.Break, ast.Continue)):
-            return in_loop
-        in_loop = in_loop or isinstance(node, (ast.For, ast.While))
-        return all(fits(inner, in_loop) for inner in ast.iter_child_nodes(node))
-
-    return fits(stmt, False)
 
 
 class TryText(ControlText):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
+import dis
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from ..spec import PYTHON_SCALARS, SUPPORTED
 from ..tree import Tree, flatten
 from .ladder import Numba, attempt
 from .random_state import generator_of
+from .surroundings import is_constant, is_library
 
 _PLAIN = (np.ndarray, float, int, np.float64, np.float32, np.int64, np.bool_)
 _WRITE_TO_FIRST = (
@@ -49,7 +52,7 @@ class Tried:
     after: names that are read after it; left: those of them that it has bound anew.
     """
 
-    function: Callable[[dict[str, Any]], dict[str, Any]]
+    function: FunctionType
     given: tuple[str, ...]
     after: tuple[str, ...]
     left: tuple[str, ...] = ()
@@ -67,6 +70,41 @@ class Tried:
             raise DeoptimisedError("a try statement has bound other names than the first time")
         self.left, self.called = left, True
         return tuple(found[n] for n in left)
+
+    @property
+    def has_effects(self) -> bool:
+        """Whether it may do more than bind names, so that it can't be tried out in a loop."""
+        code = self.function.__code__
+        known = {**vars(builtins), **self.function.__globals__}
+        for step in dis.get_instructions(code):
+            if step.opname in _DOING_MORE or code.co_freevars:
+                return True
+            if step.opname == "LOAD_GLOBAL" and not _is_harmless(known.get(step.argval)):
+                return True
+            if step.opname in ("LOAD_ATTR", "LOAD_METHOD") and step.argval in _CHANGING:
+                return True
+        return False
+
+
+_DOING_MORE = frozenset((
+    "STORE_SUBSCR", "STORE_ATTR", "STORE_GLOBAL", "DELETE_SUBSCR", "DELETE_ATTR", "IMPORT_NAME",
+    "MAKE_FUNCTION", "LOAD_BUILD_CLASS", "STORE_SLICE",
+))  # fmt: skip
+_CHANGING = frozenset((
+    "append", "extend", "insert", "pop", "remove", "clear", "add", "discard", "update", "sort",
+    "reverse", "write", "setdefault", "popitem", "fill", "put", "random", "partition", "resize",
+))  # fmt: skip
+_HARMLESS = (
+    locals, len, range, abs, min, max, sum, int, float, complex, bool, str, tuple, isinstance,
+    enumerate, zip, round,
+)  # fmt: skip
+
+
+def _is_harmless(value: Any) -> bool:
+    if isinstance(value, ModuleType):
+        return is_library(value.__name__) or value.__name__ == "math"
+    of_errors = isinstance(value, type) and issubclass(value, BaseException)
+    return of_errors or any(value is v for v in _HARMLESS) or is_constant(value)
 
 
 @dataclass

@@ -100,7 +100,9 @@ class _Liveness:
                 handled = [s for h in stmt.handlers for s in h.body]
                 inside = [*stmt.body, *handled, *stmt.orelse, *stmt.finalbody]
                 self.before(inside, after)  # for the loops in it
-                return after | _read([stmt])
+                ways = ([*stmt.body, *stmt.orelse], *(h.body for h in stmt.handlers))
+                surely = frozenset.intersection(*map(_overwritten, ways))
+                return after - (surely - self.shared) | _read([stmt])
         return after | _read([stmt])
 
     def _found(self, stmt: ast.stmt, inside: Sequence[ast.stmt], after: Names) -> None:
@@ -197,8 +199,34 @@ _NO_STEP = (
 )  # fmt: skip
 
 
+_NO_CALL = (
+    ast.Return, ast.Yield, ast.YieldFrom, ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Global,
+    ast.Nonlocal, ast.Delete, ast.Import, ast.ImportFrom, ast.Match, ast.FunctionDef,
+    ast.AsyncFunctionDef, ast.ClassDef,
+)  # fmt: skip
+_OF_A_FRAME = frozenset(("super", "locals", "vars", "dir", "eval", "exec", "__class__"))
+
+
+def can_be_called(stmt: ast.stmt) -> bool:
+    """Whether a statement may be a function of the names in it: it does not leave the function it
+    is in, or bind names in ways other than by assignment.
+    """
+
+    def fits(node: ast.AST, in_loop: bool) -> bool:
+        if isinstance(node, _NO_CALL) or (isinstance(node, ast.Name) and node.id in _OF_A_FRAME):
+            return False
+        if isinstance(node, (ast.Break, ast.Continue)):
+            return in_loop
+        in_loop = in_loop or isinstance(node, (ast.For, ast.While))
+        return all(fits(inner, in_loop) for inner in ast.iter_child_nodes(node))
+
+    return fits(stmt, False)
+
+
 def _leaves(stmt: ast.AST) -> bool:
     """Whether a statement of a loop's body may leave the step, or does what a body can't hold."""
+    if _is_called(stmt):
+        return False
     if isinstance(stmt, (*_NO_STEP, ast.Break, ast.Continue)):
         return True
     if is_guard(stmt):
@@ -209,9 +237,16 @@ def _leaves(stmt: ast.AST) -> bool:
 
 
 def _is_no_step(stmt: ast.AST) -> bool:
+    if _is_called(stmt):
+        return False
     if isinstance(stmt, _NO_STEP):
         return True
     return not is_guard(stmt) and any(map(_is_no_step, ast.iter_child_nodes(stmt)))
+
+
+def _is_called(stmt: ast.AST) -> bool:
+    """Whether it is a `try` statement that becomes a function."""
+    return isinstance(stmt, (ast.Try, ast.TryStar)) and bool(stmt.handlers) and can_be_called(stmt)
 
 
 def _bound(stmts: Sequence[ast.stmt]) -> Iterator[ast.Name]:
@@ -227,6 +262,12 @@ def _bound(stmts: Sequence[ast.stmt]) -> Iterator[ast.Name]:
             waiting += [node.iter, *node.ifs]
         else:
             waiting += ast.iter_child_nodes(node)
+
+
+def _overwritten(stmts: Iterable[ast.stmt]) -> Names:
+    """Names that statements give a value to, whatever happens."""
+    targets = [t for s in stmts if isinstance(s, ast.Assign) for t in s.targets]
+    return frozenset(_plain_targets(targets))
 
 
 def _plain_targets(targets: Sequence[ast.expr]) -> Iterator[str]:

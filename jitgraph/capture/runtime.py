@@ -17,6 +17,7 @@ import sys
 from collections.abc import (
     Callable,
     Hashable,
+    Iterable,
     Iterator,
     MutableMapping,
     MutableSequence,
@@ -215,7 +216,12 @@ class CaptureRuntime:
         given = {name: frame[name] for name in own if name in frame} | around
         call = Tried(function, tuple(given), after)
         reason = "what it catches is known when it runs"
-        found = self.trace.calls.host_call(call, tuple(given.values()), {}, reason=reason)
+        if call.has_effects and (kind := _changeable(given.values())):
+            raise CaptureError(
+                f"a try statement may change a {kind}, which a program does not see ({user_line()})"
+            )
+        pure = bool(self.trace.nested) and not call.has_effects
+        found = self.trace.calls.host_call(call, tuple(given.values()), {}, pure, reason)
         return dict(zip(call.left, found, strict=True))
 
     def augment_attribute(self, operation: str, owner: Any, name: str, value: Any) -> None:
@@ -379,6 +385,23 @@ _READING = frozenset((
     "index", "count", "copy", "get", "keys", "values", "items", "union", "intersection",
     "difference", "issubset", "issuperset", "isdisjoint",
 ))  # fmt: skip  # methods of containers that leave them as they are
+
+
+def _changeable(values: Iterable[Any]) -> str:
+    """The kind of a container or object among some values that Python may change; empty if none."""
+    for value in values:
+        fixed = _is_traced(value) or is_constant(value) or isinstance(value, _FIXED)
+        if not fixed and type(value) is not tuple:
+            return type(value).__name__
+        if type(value) is tuple and (kind := _changeable(value)):
+            return kind
+    return ""
+
+
+_FIXED = (
+    int, float, complex, str, bytes, bool, frozenset, range, slice, type(None), type(...),
+    np.ndarray, np.generic, np.dtype, type, FunctionType, Tensor,
+)  # fmt: skip
 
 
 def _changes(function: Any) -> bool:

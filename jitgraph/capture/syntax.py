@@ -65,9 +65,17 @@ from types import CellType, CodeType, FunctionType
 from typing import Any, Protocol
 
 from ..errors import CaptureError
-from .control_syntax import BranchText, ControlText, LoopText, TryText, can_be_called, left
+from .control_syntax import BranchText, ControlText, LoopText, TryText, left
 from .exits import HIDDEN, flag_of, is_guard, with_one_exit
-from .liveness import BranchNames, LoopNames, Position, control_names, position, range_of
+from .liveness import (
+    BranchNames,
+    LoopNames,
+    Position,
+    can_be_called,
+    control_names,
+    position,
+    range_of,
+)
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))

@@ -1,7 +1,8 @@
 """Calls of functions that the graph does not know, in the middle of a program.
 
 A `host` node calls the function; `host_result` nodes are the arrays and numbers it gave.  Sizes of
-results are known when the program runs: they are symbols that the result brings.
+results are known when the program runs: they are symbols that the result brings; but in a loop or a
+branch they are known before.
 """
 
 from __future__ import annotations
@@ -21,7 +22,14 @@ def _no_eval(*args: Any, **attrs: Any) -> Any:
 
 
 def _result(
-    values: Any, *, position: int, shape: Shape, dtype: DType, weak: bool, scalar: bool
+    values: Any,
+    *,
+    position: int,
+    shape: Shape,
+    dtype: DType,
+    weak: bool,
+    scalar: bool,
+    brings: bool,
 ) -> Any:
     return np.asarray(values[position])
 
@@ -34,7 +42,7 @@ HOST = opaque(
 HOST_RESULT = opaque(
     "host_result",
     _result,
-    lambda token, *, position, shape, dtype, weak, scalar: Spec(
+    lambda token, *, position, shape, dtype, weak, scalar, brings: Spec(
         as_shape(shape), np.dtype(dtype), weak
     ),
 )

@@ -331,3 +331,109 @@ def test_functions_without_source_are_traced() -> None:
     assert_same(
         jitgraph.compile(namespace["f"], strict=True)(np.ones(3)), namespace["f"](np.ones(3))
     )
+
+
+# in loops and branches
+
+
+def smoothed(u, n):
+    for _ in range(n):
+        u = np.convolve(u, [0.25, 0.5, 0.25], "same") + 0.01 * u
+    return u
+
+
+def until_it_is_smooth(u, n):
+    change = 1.0
+    while change > 1e-3:
+        new = np.convolve(u, [0.25, 0.5, 0.25], "same")
+        change = np.abs(new - u).max()
+        u = new
+    return u * n
+
+
+def on_one_side(u, n):
+    for k in range(n):
+        if u.sum() > k:
+            u = np.convolve(u, [0.25, 0.5, 0.25], "same")
+        else:
+            u = u + 0.3
+    return u
+
+
+def of_a_method(u, n):
+    for _ in range(n):
+        u = u.repeat(1) * 0.5 + np.interp(u, [0.0, 1.0], [0.5, 0.25])
+    return u
+
+
+def tried_in_a_loop(u, n):
+    a = np.outer(u, u)
+    for k in range(n):
+        try:
+            b = np.linalg.cholesky(a)
+        except np.linalg.LinAlgError:
+            b = a * 0.5
+        a = b @ b.T * 0.1 + np.eye(u.shape[0]) * (k - 5) * 0.1
+    return a
+
+
+IN_LOOPS = [smoothed, until_it_is_smooth, on_one_side, of_a_method, tried_in_a_loop]
+
+
+@pytest.mark.parametrize("function", IN_LOOPS, ids=lambda f: f.__name__)
+def test_library_functions_are_called_at_each_step_of_a_loop(function) -> None:
+    compiled = jitgraph.compile(function, strict=True)
+    rng = np.random.default_rng(0)
+    for size, n in ((6, 12), (6, 12), (9, 12), (6, 30)):
+        u = rng.random(size)
+        np.testing.assert_allclose(compiled(u, n), function(u, n), rtol=1e-12)
+    assert "loop" in [node.op.name for node in compiled.graph(u, n).nodes]
+    assert compiled.cache_info().captures == 1
+
+
+def of_sizes_that_values_decide(u, n):
+    for _ in range(n):
+        u = u - u[u > 0.5].sum() * 0.01 + np.unique(np.round(u)).size
+    return u
+
+
+def that_change_a_list(u, n):
+    notes = []
+    for k in range(n):
+        try:
+            notes.append(float(np.linalg.det(np.outer(u, u) + k)))
+        except np.linalg.LinAlgError:
+            notes.append(0.0)
+        u = u * 0.9
+    return u, len(notes)
+
+
+def that_draw_numbers(u, n):
+    rng = np.random.default_rng(7)
+    for _ in range(n):
+        u = u + rng.standard_normal(u.shape[0])
+    return u
+
+
+@pytest.mark.parametrize(
+    "function", [of_sizes_that_values_decide, that_change_a_list, that_draw_numbers]
+)
+def test_other_calls_are_made_step_by_step(function) -> None:
+    compiled = jitgraph.compile(function)
+    u = np.linspace(0, 1, 7)
+    for _ in range(3):
+        got, want = compiled(u, 12), function(u, 12)
+        for g, w in zip(*((v if isinstance(v, tuple) else (v,)) for v in (got, want)), strict=True):
+            np.testing.assert_allclose(g, w, rtol=1e-12)
+
+
+def test_a_result_of_another_size_later_is_taken_as_python_does() -> None:
+    def function(u, n):
+        for k in range(n):
+            u = np.delete(u, k if k == 10 else []) * 0.5
+        return u
+
+    u = np.arange(15.0)
+    compiled = jitgraph.compile(function)
+    for _ in range(3):
+        np.testing.assert_allclose(compiled(u, 12), function(u, 12))
