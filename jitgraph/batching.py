@@ -30,6 +30,10 @@ from .symbolic import Dim
 Rule = Callable[["Batch", Op, Sequence[Any], dict[str, Any]], Any]
 
 
+class NotInBatchesError(CaptureError):
+    """What is done for one value at a time only."""
+
+
 class Batched(ArrayMethods):
     """Any element of a batch.
 
@@ -204,6 +208,14 @@ def _sorted(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) ->
     return op(args[0].value, axis=attrs["axis"] + 1)
 
 
+def _by_key(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
+    value, key = args[0].value, attrs["key"]
+    moved = attrs | {"key": (slice(None), *(key if isinstance(key, tuple) else (key,)))}
+    if op is views.PLACED:
+        moved["shape"] = (value.shape[0], *attrs["shape"])
+    return op(value, **moved)
+
+
 def _transformed(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
     moved = {k: v + 1 if k == "axis" else v for k, v in attrs.items()}
     if "axes" in moved:
@@ -221,8 +233,9 @@ _BY_KIND: dict[Kind, Rule] = {
 _RULES: dict[Op, Rule] = {
     BROADCAST_TO: _broadcast, views.FULL: _full, TRANSPOSE: _moved_axes, EXPAND_DIMS: _moved_axes,
     SQUEEZE: _moved_axes, views.RESHAPE: _reshape, views.SLICE: _slice, views.UPDATE: _slice,
-    views.ROLL: _roll, MATMUL: _matmul, CONCATENATE: _concatenate, INDEX: _indexed,
-    INDEX_PUT: _indexed, INDEX_ADD: _indexed, SORT: _sorted, ARGSORT: _sorted,
+    views.ROLL: _roll, views.AT: _by_key, views.PLACED: _by_key, MATMUL: _matmul,
+    CONCATENATE: _concatenate, INDEX: _indexed, INDEX_PUT: _indexed, INDEX_ADD: _indexed,
+    SORT: _sorted, ARGSORT: _sorted,
     **dict.fromkeys(STACKED, _stacked), **dict.fromkeys((FFT, RFFT, IRFFT), _transformed),
 }  # fmt: skip
 

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from .batching import Batched
+from .batching import Batched, NotInBatchesError
 from .capture import RefusedError, Trace, Tracer
 from .checking import calls
-from .errors import CaptureError, GradientError, GraphError
+from .errors import GradientError, GraphError
 from .graph import INPUT, SIZE, Graph, Node, node_with_sizes
 from .ops import elementwise as ew
 from .ops import scalars, views
@@ -115,7 +115,7 @@ class ControlGradient:
     def cotangents(self) -> list[Tracer | None]:
         """Of the inputs."""
         if any(isinstance(g, Batched) for g in self.given.values()):
-            raise CaptureError(
+            raise NotInBatchesError(
                 f"a batch of cotangents does not go through a loop or a branch ({self.node.where})"
             )
         if calls(self.node):

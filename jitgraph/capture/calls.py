@@ -24,7 +24,6 @@ from ..symbolic import SMALLEST, Dim, Shape
 from ..symbolic_int import SymbolicInt
 from ..tree import flatten
 from .host import HostCall, Traced, TracedText, Tried
-from .nested import Nested
 from .random_state import generator_of, random_state
 from .surroundings import LIBRARIES
 from .texts import Text
@@ -99,17 +98,8 @@ class Calls:
         step of a loop or on a side of a branch these are what the first step would have.
         """
         where = user_line()
-        nested = self.trace.nested[-1] if self.trace.nested else None
-        if nested is not None and not (_gives_the_same_again(function, pure) or function is print):
-            name = getattr(function, "__name__", function)
-            nested.refuse(f"{name} is called, which is no operation ({where})")
-        if self.trace.of_tensors and self.trace.recording:
-            name = getattr(function, "__name__", function)
-            raise CaptureError(f"{name} has no gradient rule that a graph could use ({where})")
         leaves, tree = flatten((tuple(args), dict(kwargs)))
-        if any(isinstance(leaf, Batched) for leaf in leaves):
-            name = getattr(function, "__name__", function)
-            raise CaptureError(f"{name} of a batch is no operation ({where})")
+        self._check_possible(function, leaves, pure, where)
         tracers: list[Tracer] = []
         places = [self._place(leaf, tracers, where) for leaf in leaves]
         inputs = [t.node for t in tracers]
@@ -118,22 +108,16 @@ class Calls:
         generator = generator_of(function)
         if generator is not None and id(generator) not in self.trace.generators:
             self.trace.generators[id(generator)] = generator, random_state(generator)
-        results = self._first_results(call, inputs, nested)
+        results = self._first_results(call, inputs)
         assert call.result is not None
         if not pure:
             _refuse_shared(call, tracers)
         if not results:
-            call.pure = pure = False  # it is called for what it does
-        token_before = () if pure or self.trace.last_call is None else (self.trace.last_call,)
-        attrs = {"call": len(self.trace.hosts), "after": bool(token_before)}
-        token = Node(HOST, (*inputs, *token_before), attrs, Spec((), np.dtype(bool)), where)
-        self.trace.add(token)
-        self.trace.hosts.append(call)
+            call.pure = False  # it is called for what it does
+        token = self._token(call, inputs)
         for tracer in tracers:
             tracer.storage.unclear = tracer.storage.unclear or call.aliases
             tracer.storage.calls.append(call)
-        if not pure:
-            self.trace.last_call = token
         shown = [
             self._host_result(token, k, r, self._shape_of(np.shape(r), inputs, call), call)
             for k, r in enumerate(results)
@@ -143,14 +127,35 @@ class Calls:
             self.trace.writes.write(tracers[position], new)
         return call.result.unflatten(shown[:count])
 
-    def _first_results(
-        self, call: HostCall, inputs: Sequence[Node], nested: Nested | None
-    ) -> list[Any]:
+    def _check_possible(self, function: Any, leaves: Sequence[Any], pure: bool, where: str) -> None:
+        """Refuse a call that the graph being written down can't have."""
+        trace, name = self.trace, getattr(function, "__name__", function)
+        if trace.nested and not (_gives_the_same_again(function, pure) or function is print):
+            trace.nested[-1].refuse(f"{name} is called, which is no operation ({where})")
+        if trace.of_tensors and trace.recording:
+            raise CaptureError(f"{name} has no gradient rule that a graph could use ({where})")
+        if any(isinstance(leaf, Batched) for leaf in leaves):
+            raise CaptureError(f"{name} of a batch is no operation ({where})")
+
+    def _token(self, call: HostCall, inputs: Sequence[Node]) -> Node:
+        """The node that makes the call, after the one before if both are made for what they do."""
+        trace = self.trace
+        before = () if call.pure or trace.last_call is None else (trace.last_call,)
+        attrs = {"call": len(trace.hosts), "after": bool(before)}
+        token = Node(HOST, (*inputs, *before), attrs, Spec((), np.dtype(bool)), call.where)
+        trace.add(token)
+        trace.hosts.append(call)
+        if not call.pure:
+            trace.last_call = token
+        return token
+
+    def _first_results(self, call: HostCall, inputs: Sequence[Node]) -> list[Any]:
         """What the call gives with the values that are known now."""
         if call.function is print:
             return call.probe([])
-        if nested is None:
+        if not self.trace.nested:
             return call.probe([self.trace.values.of(n) for n in inputs])
+        nested = self.trace.nested[-1]
         try:
             results = call.probe([self.trace.values.of(n) for n in inputs])
         except Exception as error:

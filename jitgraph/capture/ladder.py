@@ -23,8 +23,8 @@ import numpy as np
 from .. import config
 from ..place import Place
 from ..tree import flatten
+from .source import source_tree
 from .surroundings import Fixture
-from .syntax import source_tree
 from .unbound import UnclearError, telling
 
 _EFFECTS = frozenset(("print", "input", "open", "random"))  # seen twice if both are called

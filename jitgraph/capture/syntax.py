@@ -46,6 +46,11 @@ A `try` statement with handlers becomes a function, which the program calls as i
                                      tried1 = jg.tried(tried1, locals(), {}, ('x',), ('y',))
                                      if 'y' in tried1: y = tried1['y']
 
+Texts with values go through the runtime as well, as those of traced ones are known later:
+
+    print(f"{x:.3f}", "%d" % n)      jg.call(jg.name('print'), jg.text((x, -1, '.3f')),
+                                             jg.percent('%d', n))
+
 `assert c` becomes `assert jg.expected(c)`, and `if c: raise` becomes
 `if not jg.expected(not c): raise`; the program makes sure of it.
 
@@ -58,7 +63,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import linecache
 from collections.abc import Iterator
 from functools import lru_cache
 from types import CellType, CodeType, FunctionType
@@ -76,14 +80,13 @@ from .liveness import (
     position,
     range_of,
 )
+from .source import FunctionNode, source_tree
 
 RUNTIME = "__jitgraph__"
 _LEFT_ALONE = frozenset(("super", "locals", "globals", "vars", "dir", "eval", "exec"))
 _ORDER = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 _BOUND_OUTSIDE = (ast.NamedExpr, ast.Await, ast.Yield, ast.YieldFrom)  # what a lambda can't hold
 _NOT_REWRITTEN = inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR
-
-FunctionNode = ast.FunctionDef | ast.Lambda
 
 
 class Runtime(Protocol):
@@ -147,60 +150,6 @@ def _rewritten_code(code: CodeType) -> CodeType | None:
 
 def _parameters(names: list[str]) -> ast.arguments:
     return ast.arguments([], [ast.arg(n) for n in names], None, [], [], None, [])
-
-
-def source_tree(code: CodeType) -> FunctionNode | None:
-    """The syntax of the function a code object was compiled from."""
-    lines = linecache.getlines(code.co_filename)
-    if not lines:
-        return None
-    try:
-        tree = _parsed("".join(lines))
-    except (SyntaxError, ValueError):
-        return None
-    arguments = code.co_argcount + code.co_kwonlyargcount
-    found = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, (ast.FunctionDef, ast.Lambda))
-        and _first_line(node) == code.co_firstlineno
-        and _argument_names(node)[:arguments] == code.co_varnames[:arguments]
-        and (isinstance(node, ast.Lambda) == (code.co_name == "<lambda>"))
-        and (isinstance(node, ast.Lambda) or node.name == code.co_name)
-    ]
-    if len(found) > 1:
-        found = [node for node in found if _body_position(node) == _code_position(code)]
-    return found[0] if len(found) == 1 else None
-
-
-@lru_cache(maxsize=64)
-def _parsed(source: str) -> ast.Module:
-    return ast.parse(source)
-
-
-def _first_line(node: FunctionNode) -> int:
-    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
-    return min([node.lineno, *[d.lineno for d in decorators]])
-
-
-def _argument_names(node: FunctionNode) -> tuple[str, ...]:
-    a = node.args
-    return tuple(x.arg for x in (*a.posonlyargs, *a.args, *a.kwonlyargs))
-
-
-def _body_position(node: FunctionNode) -> tuple[int, int] | None:
-    body = node.body
-    return (body.lineno, body.col_offset) if isinstance(body, ast.expr) else None
-
-
-def _code_position(code: CodeType) -> tuple[int, int] | None:
-    """Where the first expression of a lambda's body starts."""
-    starts = [
-        (line, column)
-        for line, _, column, end in code.co_positions()
-        if line is not None and column is not None and (column, end) != (0, 0)
-    ]
-    return min(starts, default=None)
 
 
 class _Rewriter(ast.NodeTransformer):

@@ -14,7 +14,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from types import CodeType, FunctionType
 
-from .syntax import source_tree
+from .source import source_tree
 
 _FLAG = "__bound_{}__"
 _MESSAGE = "cannot access local variable {!r} where it is not associated with a value"

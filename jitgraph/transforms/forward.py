@@ -7,10 +7,11 @@ from typing import Any
 
 from ..batching import Spread
 from ..errors import GradientError, user_line
-from ..tree import flatten, map_leaves
+from ..tree import flatten
 from .engines import Function, Pullback, engine_here
-from .leaves import array_of, as_array, is_differentiable, of_arrays, seed_of
+from .leaves import array_of, is_differentiable, seed_of
 from .reverse import grad, pulled
+from .transformed import run_or_compile
 
 
 def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -21,9 +22,13 @@ def jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
     It is the pullback's transpose: a pullback is linear in its cotangent, and pulling the tangents
     back through it gives the value's tangent.
     """
+    both: tuple[Any, Any] = run_or_compile(function, "jvp", _jvp, primals, tangents)
+    return both
+
+
+def _jvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     value, push = linearised(function, tuple(primals))
-    both = value, push(tuple(tangents))
-    return map_leaves(as_array, both) if of_arrays((primals, tangents)) else both
+    return value, push(tuple(tangents))
 
 
 def linearised(function: Function, primals: tuple[Any, ...]) -> tuple[Any, Pullback]:
@@ -64,5 +69,9 @@ def hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> 
 
     primals, tangents: tuples of arguments, and of what each changes by.
     """
+    return run_or_compile(function, "hvp", _hvp, primals, tangents)
+
+
+def _hvp(function: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     gradient = grad(function, tuple(range(len(primals))))._run  # type: ignore[attr-defined]
-    return jvp(gradient, primals, tangents)[1]
+    return _jvp(gradient, primals, tangents)[1]

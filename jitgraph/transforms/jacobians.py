@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..batching import Batched, repeated, running
+from ..batching import Batched, NotInBatchesError, repeated, running
 from ..errors import GradientError, user_line
-from ..functions import moveaxis, reshape
+from ..functions import moveaxis, reshape, stack
 from ..functions.creation import eye, zeros
+from ..interpreter import tracing
 from ..spec import as_shape
 from ..symbolic import product
 from ..tree import flatten, map_leaves
@@ -20,6 +24,7 @@ from .reverse import check_floats, grad, pulled
 from .transformed import Transformed
 
 MODES = ("reverse", "forward")
+MOST_ONE_BY_ONE = 64  # elements whose derivatives are written down one after the other
 
 
 def jacobian(function: Function, argnums: int = 0, mode: str = "reverse") -> Function:
@@ -51,10 +56,8 @@ def hessian(function: Function, argnums: int = 0) -> Function:
 def _by_results(function: Function, args: Any, kwargs: Any, argnum: int) -> Any:
     value, pullback, _ = pulled(function, args, kwargs, (argnum,), False)
     value = _single(value)
-    basis, size = _basis(value)
-    with running(size) as level:
-        (parts,) = pullback(Batched(basis, level))
-        return map_leaves(lambda part: _shaped(_elements(part, level, size), value, part), parts)
+    found = _for_each_element(value, lambda seed: pullback(seed)[0])
+    return map_leaves(lambda part: reshape(part, (*value.shape, *part.shape[1:])), found)
 
 
 def _by_arguments(function: Function, args: Any, kwargs: Any, argnum: int) -> Any:
@@ -67,16 +70,38 @@ def _by_arguments(function: Function, args: Any, kwargs: Any, argnum: int) -> An
 
     value, push = linearised(of_one, (tree.unflatten(leaves),))
     value = _single(value)
+
+    def pushed(k: int, tangent: Any) -> Any:
+        tangents = [zeros(other.shape, other.dtype) for other in leaves]
+        tangents[k] = tangent
+        return push((tree.unflatten(tangents),))
+
     columns = []
     for k, leaf in enumerate(leaves):
-        basis, size = _basis(leaf)
-        with running(size) as level:
-            tangents = [zeros(other.shape, other.dtype) for other in leaves]
-            tangents[k] = Batched(basis, level)
-            pushed = push((tree.unflatten(tangents),))
-            whole = _elements(pushed, level, size)
-            columns.append(_shaped(moveaxis(whole, 0, -1), value, leaf))
+        whole = _for_each_element(leaf, partial(pushed, k))
+        columns.append(reshape(moveaxis(whole, 0, -1), (*value.shape, *leaf.shape)))
     return tree.unflatten(columns)
+
+
+def _for_each_element(x: Any, run: Callable[[Any], Any]) -> Any:
+    """What a linear function gives for each element of an array, along a first axis: for all of
+    them at once, or, where a loop of the graph is in between, for one after the other.
+    """
+    basis, size = _basis(x)
+    trace = tracing.trace
+    where = None if trace is None else trace.where
+    try:
+        with running(size) as level:
+            found = run(Batched(basis, level))
+        return map_leaves(lambda part: _elements(part, level, size), found)
+    except NotInBatchesError:
+        count = operator.index(x.size)
+        if trace is None or count > MOST_ONE_BY_ONE:
+            raise
+        trace.where = where
+    rows = [flatten(run(basis[k])) for k in range(count)]
+    leaves = [stack(parts) for parts in zip(*(found for found, _ in rows), strict=True)]
+    return rows[0][1].unflatten(leaves)
 
 
 def _elements(part: Any, level: int, size: Any) -> Any:
@@ -100,7 +125,3 @@ def _basis(x: Any) -> tuple[Any, Any]:
     count = int(size) if isinstance(size, int) else x.size
     ones = eye(count, dtype=np.dtype(x.dtype))
     return reshape(ones, (count, *x.shape)), size
-
-
-def _shaped(found: Any, value: Any, x: Any) -> Any:
-    return reshape(found, (*value.shape, *x.shape))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
 from ..compile import compile
+from ..errors import GradientError
 from ..interpreter import tracing
 from ..tree import map_leaves
 from .leaves import as_array, of_arrays
@@ -26,6 +28,8 @@ def wrap(made: Any, function: Function) -> None:
 class Transformed:
     """A function made of another one."""
 
+    __signature__: inspect.Signature
+
     def __init__(self, function: Function, name: str, run: Function) -> None:
         wrap(self, function)
         own = getattr(function, "__name__", type(function).__name__).strip("<>")
@@ -42,6 +46,31 @@ class Transformed:
     @cached_property
     def _compiled(self) -> Function:
         return compile(_OnArrays(self, self._run))
+
+
+def run_or_compile(
+    function: Function, name: str, run: Function, primals: Any, tangents: Any
+) -> Any:
+    """`run(function, primals, tangents)` where it is called; on arrays by the tape, or, where the
+    function writes in place, as a graph that is kept with it.
+    """
+    args = primals, tangents
+    if not of_arrays(args):
+        return run(function, *args)
+    kept = getattr(function, "__dict__", {}).setdefault(_KEPT, {})
+    made = kept.get(name)
+    if made is None:
+        try:
+            return map_leaves(as_array, run(function, *args))
+        except GradientError:
+            made = Transformed(function, name, lambda *given: run(function, *given))
+            made.__signature__ = inspect.signature(lambda primals, tangents: None)
+    result = made(*args)
+    kept[name] = made
+    return result
+
+
+_KEPT = "__jitgraph_transformed__"  # goes when the function goes
 
 
 class _OnArrays:

@@ -237,3 +237,50 @@ def test_writes_on_some_ways_through_a_function(function) -> None:
             shift[k] = step
             slope = (function(x + shift) - function(x - shift)) / (2 * step)
             assert found[k] == pytest.approx(slope, rel=1e-6, abs=1e-7)
+
+
+def states(x):
+    u = np.zeros(5)
+    u[:] = x
+    for _ in range(12):
+        u[1:-1] = u[1:-1] + 0.2 * (u[2:] - 2 * u[1:-1] + u[:-2]) * x[2]
+        u[0] *= 0.9
+    return u * u
+
+
+def chosen_and_written(x):
+    u = x.copy()
+    if x.sum() > 0:
+        u[1:] *= x[:-1]
+    else:
+        u[:-1] += x[1:] ** 2
+    return u
+
+
+def directional(function, x, d, step=1e-6):
+    return (function(x + step * d) - function(x - step * d)) / (2 * step)
+
+
+@pytest.mark.parametrize("function", [states, chosen_and_written])
+@pytest.mark.parametrize("mode", ["reverse", "forward"])
+def test_jacobians_of_what_is_written_in_place(function, mode: str) -> None:
+    expected = np.stack([directional(function, X, e) for e in np.eye(5)], axis=1)
+    jacobian = jitgraph.jacobian(function, mode=mode)
+    for _ in range(3):
+        np.testing.assert_allclose(jacobian(X), expected, atol=1e-8)
+
+
+@pytest.mark.parametrize("function", [states, chosen_and_written])
+def test_second_derivatives_of_what_is_written_in_place(function) -> None:
+    def total(x):
+        return (function(x) * np.arange(5)).sum()
+
+    expected = np.stack([directional(grad(total), X, e) for e in np.eye(5)])
+    np.testing.assert_allclose(jitgraph.hessian(total)(X), expected, atol=1e-7)
+    d = np.cos(X)
+    for _ in range(2):
+        (found,) = jitgraph.hvp(total, (X,), (d,))
+        np.testing.assert_allclose(found, expected @ d, atol=1e-7)
+        value, change = jvp(function, (X,), (d,))
+        np.testing.assert_allclose(value, function(X))
+        np.testing.assert_allclose(change, directional(function, X, d), atol=1e-8)
