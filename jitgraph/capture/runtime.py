@@ -240,9 +240,19 @@ class CaptureRuntime:
 
     def _text(self, function: Callable[..., str], *args: Any, **kwargs: Any) -> Any:
         """What the function gives; later, where it needs values of the time."""
-        leaves, _ = flatten((args, kwargs))
-        later = any(map(self._is_known_later, leaves))
-        return Text(function, *args, **kwargs) if later else function(*args, **kwargs)
+        leaves, tree = flatten((args, kwargs))
+        if not any(map(self._is_known_later, leaves)):
+            return function(*args, **kwargs)
+        args, kwargs = tree.unflatten(list(map(self._as_now, leaves)))
+        return Text(function, *args, **kwargs)
+
+    def _as_now(self, value: Any) -> Any:
+        """A traced value as it is, whatever is written to its array before the text is made."""
+        if type(value) not in TRACERS:
+            return value
+        kept = self.trace.tracer(value.node)
+        kept.storage.mutable = value.storage.mutable
+        return kept
 
     def _is_known_later(self, value: Any) -> bool:
         if type(value) is SymbolicInt:

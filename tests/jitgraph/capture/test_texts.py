@@ -103,6 +103,14 @@ def shows_what_is_written(x, n):
     return y
 
 
+def shows_what_was_there_before(x):
+    x = x.copy()
+    text = f"{x[:2]} {x[0]} " + str([x, x[::2]])
+    x[:2] = 100
+    print(text, x)
+    return x
+
+
 def tell(name, value):
     print(f"{name:>8}: {value:.3f}")
     return value
@@ -127,8 +135,8 @@ PROGRAMS = [
     (shows_numbers, X), (shows_arrays, X), (formats, X), (formats_as_c_does, X),
     (formats_by_method, X), (adds_texts, X), (shows_steps, X, 12), (shows_some_steps, X, 23),
     (shows_until_it_converges, X), (shows_around_loops, X, 10), (shows_in_nested_loops, X, 10),
-    (shows_what_is_written, X, 10), (shows_by_a_helper, X, 11), (shows_on_one_side, X),
-    (shows_on_one_side, -X),
+    (shows_what_is_written, X, 10), (shows_what_was_there_before, X), (shows_by_a_helper, X, 11),
+    (shows_on_one_side, X), (shows_on_one_side, -X),
 ]  # fmt: skip
 
 
