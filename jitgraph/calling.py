@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +34,20 @@ def run(found: Specialisation, arguments: Arguments) -> Any:
     tensors = [*arguments.tensors, *map(tensor_of, lifted)]
     arrays, sizes = inputs_of(found, arguments)
     return found.run(arrays, sizes, tensors)
+
+
+def restoring(found: Specialisation, arguments: Arguments) -> Callable[[], None]:
+    """What puts back the arrays that a program has written to when it can't go on."""
+    if not found.may_end_after_writes:
+        return lambda: None
+    arrays, _ = inputs_of(found, arguments)
+    kept = [(arrays[k], arrays[k].copy()) for k in found.captured.written]
+
+    def restore() -> None:
+        for array, before in kept:
+            array[...] = before
+
+    return restore
 
 
 def inputs_of(found: Specialisation, arguments: Arguments) -> tuple[list[Any], list[int]]:

@@ -16,7 +16,7 @@ from jitgraph_codegen.kernels import counters
 
 from . import config
 from .binding import PLAIN, Bound, bind
-from .calling import inputs_of, run, serves, unwritable
+from .calling import inputs_of, restoring, run, serves, unwritable
 from .errors import CaptureError, DTypeError, GradientError, JitgraphError, user_line
 from .graph import Graph
 from .options import Options
@@ -168,9 +168,11 @@ class CompiledFunction:
                 return self._failed(bound, arguments, error, args, kwargs)
         if (reason := unwritable(found, arguments)) is not None:
             return self._dynamically(reason, args, kwargs)
+        restore = restoring(found, arguments)
         try:
             return run(found, arguments)
         except runtime.DeoptimisedError as error:
+            restore()
             return self._dynamically(str(error), args, kwargs)
         except runtime.UnmetError:
             return self._function(*args, **kwargs)  # raises
@@ -211,6 +213,9 @@ class CompiledFunction:
 
         if reason := is_supported():
             found.not_native = reason
+            return
+        if found.may_end_after_writes:
+            found.not_native = "what it writes to may have to be put back"
             return
         found.forms.add(form)
         caller = Caller(

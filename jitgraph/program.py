@@ -154,6 +154,12 @@ class Specialisation:
             host.first = None
 
     @property
+    def may_end_after_writes(self) -> bool:
+        """Whether another function may end a run that has written to arrays of the caller's."""
+        giving = any(h.result is not None and h.result.size for h in self.captured.hosts)
+        return giving and bool(self.captured.written)
+
+    @property
     def asserts(self) -> bool:
         """Whether its program makes sure of what the function asserts."""
         return any(map(checks, self.captured.graph.effects))

@@ -23,7 +23,7 @@ from ..spec import PYTHON_SCALARS, Spec
 from ..symbolic import SMALLEST, Dim, Shape
 from ..symbolic_int import SymbolicInt
 from ..tree import flatten
-from .host import HostCall, Traced, TracedText, Tried
+from .host import SIZED_BY_VALUES, HostCall, Traced, TracedText, Tried, select
 from .random_state import generator_of, random_state
 from .surroundings import LIBRARIES
 from .texts import Text
@@ -219,7 +219,7 @@ def _gives_the_same_again(function: Any, pure: bool) -> bool:
     """Whether a function may be called at each step as it was to see what it gives, and gives
     arrays of kinds and sizes that do not depend on values.
     """
-    if not pure or generator_of(function) is not None or function in _SIZED_BY_VALUES:
+    if not pure or generator_of(function) is not None or function in SIZED_BY_VALUES:
         return False
     owner = function if hasattr(function, "__module__") else getattr(function, "__objclass__", None)
     module = (getattr(owner, "__module__", None) or "").split(".")[0]
@@ -238,15 +238,3 @@ def _refuse_shared(call: HostCall, tracers: Sequence[Tracer]) -> None:
 
 def _is_number(value: Any) -> bool:
     return type(value) is ScalarTracer or type(value) in PYTHON_SCALARS
-
-
-def select(x: Any, key: Any) -> Any:
-    """`x[key]`, for keys with masks."""
-    return x[key]
-
-
-_SIZED_BY_VALUES = (
-    select, np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress,
-    np.trim_zeros, np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.arange,
-    np.ndarray.nonzero, np.ndarray.compress,
-)  # fmt: skip

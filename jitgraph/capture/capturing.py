@@ -84,8 +84,7 @@ def capture(
         if trace.refused is not None:
             raise trace.refused  # which the function caught itself
         writes = trace.writes.final()
-        if trace.expected:
-            _check_repeatable(trace)
+        _check_repeatable(trace)
         outputs = [trace.node_of(r, "?") for r in results]
         for memory in map(memory_of, outputs):
             if memory.op is HOST_RESULT:
@@ -134,9 +133,18 @@ def capture(
 
 
 def _check_repeatable(trace: Trace) -> None:
-    """A call that ends at an assertion is made once more, in Python: arguments are written to after
-    all assertions, but calls of others and random numbers would come twice.
+    """A call that ends at an assertion, or where another function gives something else than it did,
+    is made once more in Python: arguments are as they were then, but what is shown would be shown
+    twice, as would other calls and random numbers.
     """
+    differing = next((call for call in trace.hosts if call.may_differ), None)
+    if differing is not None and any(call.function is print for call in trace.hosts):
+        raise CaptureError(
+            f"it shows something, and {differing.name} may give something of another kind "
+            f"({differing.where}), after which it would be shown twice"
+        )
+    if not trace.expected:
+        return
     if trace.last_call is not None or trace.generators:
         raise CaptureError(
             f"it asserts something of an array's value, or raises ({trace.expected[0].where}), and "

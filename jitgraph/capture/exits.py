@@ -30,7 +30,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 RESULT = "__result__"
-HIDDEN = (RESULT, "__leave")  # how names begin that are not the user's
+LEFT = "__leave"  # how the names of flags begin, by which loops are left
+HIDDEN = (RESULT, LEFT)  # how names begin that are not the user's
 _OF_THEIR_OWN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 Exits = Callable[[ast.AST], bool]

@@ -22,7 +22,7 @@ from .surroundings import is_constant, is_library
 
 _PLAIN = (np.ndarray, float, int, np.float64, np.float32, np.int64, np.bool_)
 _WRITE_TO_FIRST = (
-    np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis,
+    np.put, np.place, np.putmask, np.copyto, np.fill_diagonal, np.put_along_axis, np.nan_to_num,
 )  # fmt: skip
 
 
@@ -70,6 +70,10 @@ class Tried:
             raise DeoptimisedError("a try statement has bound other names than the first time")
         self.left, self.called = left, True
         return tuple(found[n] for n in left)
+
+    @property
+    def prints(self) -> bool:
+        return "print" in self.function.__code__.co_names
 
     @property
     def has_effects(self) -> bool:
@@ -125,8 +129,16 @@ class HostCall:
     result: Tree | None = None
     numba: Numba | None = None
     aliases: bool = False  # a result is (a view of) one of the arrays given
+    kinds: tuple[str, ...] = ()  # of its results: Python's numbers, NumPy's, or arrays
     apart: bool = False  # else it must not be: it is written later, or handed out
     first: list[Any] | None = None  # what the run of the call being captured is to give
+
+    @property
+    def may_differ(self) -> bool:
+        """Whether what it gives may be of another kind than the first time, so that a run ends."""
+        name = getattr(self.function, "__name__", "")
+        known = self.function in SIZED_BY_VALUES or name in _OF_OTHER_DTYPES
+        return known or isinstance(self.function, Tried)
 
     @property
     def name(self) -> str:
@@ -156,7 +168,7 @@ class HostCall:
         ):
             raise DeoptimisedError(f"a try statement wrote to an array ({self.where})")
         leaves, tree = flatten(value)
-        if tree != self.result:
+        if tree != self.result or _kinds(leaves) != self.kinds:
             raise DeoptimisedError(f"{self.name} gave a result of another structure ({self.where})")
         if not self.aliases and _share_memory(leaves, given):
             if self.apart:
@@ -183,6 +195,7 @@ class HostCall:
             if not _same(g, a) or (writes and isinstance(self.leaves[0], Traced) and not k)
         )
         leaves, self.result = flatten(value)
+        self.kinds = _kinds(leaves)
         if not self.pure and self.result.kind in (list, dict):
             raise CaptureError(
                 f"{self.name} ({self.where}) gives a {self.result.kind.__name__}, of another "
@@ -227,6 +240,28 @@ class HostCall:
     def _arguments(self, arrays: Sequence[Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         args, kwargs = self.tree.unflatten([_filled(leaf, arrays) for leaf in self.leaves])
         return args, kwargs
+
+
+def select(x: Any, key: Any) -> Any:
+    """`x[key]`, for keys with masks."""
+    return x[key]
+
+
+SIZED_BY_VALUES = (
+    select, np.nonzero, np.flatnonzero, np.argwhere, np.unique, np.extract, np.compress,
+    np.trim_zeros, np.union1d, np.intersect1d, np.setdiff1d, np.setxor1d, np.arange,
+    np.ndarray.nonzero, np.ndarray.compress,
+)  # fmt: skip
+_OF_OTHER_DTYPES = frozenset((
+    "eig", "eigvals", "roots", "sqrtm", "logm", "fractional_matrix_power", "real_if_close",
+))  # fmt: skip  # complex or not, as the values are
+
+
+def _kinds(leaves: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(
+        "array" if isinstance(v, np.ndarray) else "numpy" if isinstance(v, np.generic) else "python"
+        for v in leaves
+    )
 
 
 def _filled(leaf: Any, arrays: Sequence[Any]) -> Any:

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from .exits import flag_of, is_guard
+from .exits import LEFT, flag_of, is_guard
 
 Names = frozenset[str]
 Loop = ast.For | ast.While
@@ -106,7 +106,8 @@ class _Liveness:
         return after | _read([stmt])
 
     def _found(self, stmt: ast.stmt, inside: Sequence[ast.stmt], after: Names) -> None:
-        bound = frozenset(name.id for name in _bound(inside))
+        caught = [n.name for s in inside for n in ast.walk(s) if isinstance(n, ast.ExceptHandler)]
+        bound = frozenset((*(name.id for name in _bound(inside)), *filter(None, caught)))
         read = bound & (after | self.shared)
         self.found[position(stmt)] = BranchNames(_sorted(bound), _sorted(read))
 
@@ -214,6 +215,8 @@ def can_be_called(stmt: ast.stmt) -> bool:
 
     def fits(node: ast.AST, in_loop: bool) -> bool:
         if isinstance(node, _NO_CALL) or (isinstance(node, ast.Name) and node.id in _OF_A_FRAME):
+            return False
+        if isinstance(node, ast.Name) and node.id.startswith(LEFT):  # where nobody looks
             return False
         if isinstance(node, (ast.Break, ast.Continue)):
             return in_loop

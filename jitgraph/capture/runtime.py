@@ -216,6 +216,8 @@ class CaptureRuntime:
         given = {name: frame[name] for name in own if name in frame} | around
         call = Tried(function, tuple(given), after)
         reason = "what it catches is known when it runs"
+        if call.prints:
+            raise CaptureError(f"a try statement prints ({user_line()}), which may be made twice")
         if call.has_effects and (kind := _changeable(given.values())):
             raise CaptureError(
                 f"a try statement may change a {kind}, which a program does not see ({user_line()})"
@@ -316,6 +318,7 @@ class CaptureRuntime:
             shape, *rest = args
             return self.call(np.empty, shape, *rest[:1], **kwargs)
         made = kind(*self._given(kind, args), **kwargs)
+        self._refuse_generator(made)
         self.trace.made[id(made)] = made
         return made
 
@@ -347,12 +350,15 @@ class CaptureRuntime:
                 raise
             self.trace.refused = None
             return self.trace.calls.library_call(function, args, kwargs)
+        self._refuse_generator(value)
+        return value
+
+    def _refuse_generator(self, value: Any) -> None:
         if isinstance(value, GENERATORS):
             raise CaptureError(
                 f"a random generator is made in the function ({user_line()}); make it outside, "
                 "or each call would go on where the last one stopped"
             )
-        return value
 
     def _given(self, function: Any, args: Any) -> Any:
         """Arguments for a function, where it calls them with its calls seen too."""
@@ -526,10 +532,21 @@ def _sqrt(runtime: CaptureRuntime, x: Any) -> Any:
 
 def _isinstance(runtime: CaptureRuntime, x: Any, kinds: Any) -> bool:
     stood_for: dict[type, Any] = {SymbolicInt: 0, Text: ""}
-    return isinstance(stood_for.get(type(x), x), kinds)
+    return isinstance(_numpys_number(x) if _is_scalar(x) else stood_for.get(type(x), x), kinds)
+
+
+def _is_scalar(x: Any) -> bool:
+    """Whether it is one of NumPy's numbers, not an array of no axes."""
+    return type(x) is Tracer and not (x.ndim or x.storage.mutable or x.trace.of_tensors)
+
+
+def _numpys_number(x: Tracer) -> Any:
+    return x.dtype.type(0)
 
 
 def _type(runtime: CaptureRuntime, *args: Any) -> Any:
+    if len(args) == 1 and _is_scalar(args[0]):
+        return args[0].dtype.type
     if len(args) == 1 and type(args[0]) in (SymbolicInt, Text):
         return int if type(args[0]) is SymbolicInt else str
     return args[0].__class__ if len(args) == 1 and type(args[0]) in TRACERS else type(*args)

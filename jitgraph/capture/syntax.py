@@ -257,7 +257,8 @@ class _Rewriter(ast.NodeTransformer):
             self.generic_visit(node)
             return node
         names = self._names(node)
-        if not isinstance(names, BranchNames) or not can_be_called(node):
+        possible = isinstance(names, BranchNames) and can_be_called(node)
+        if not isinstance(names, BranchNames) or not possible or _unbinds(node, names):
             raise CaptureError(
                 f"it catches exceptions (line {node.lineno}), which values decide when it runs"
             )
@@ -512,6 +513,11 @@ class _Rewriter(ast.NodeTransformer):
         for part in (call, function, function.value):
             ast.copy_location(part, node)
         return call
+
+
+def _unbinds(node: ast.Try | ast.TryStar, names: BranchNames) -> bool:
+    """Whether a handler unbinds a name that is read later."""
+    return any(handler.name in names.after for handler in node.handlers)
 
 
 def _groups(names: LoopNames) -> tuple[tuple[str, ...], ...]:

@@ -22,7 +22,7 @@ from ..ops.host import HOST_RESULT
 from ..ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
 from ..spec import Spec, dims
 from ..symbolic import add, mul
-from .calls import select
+from .host import select
 from .refusal import RefusedError
 from .tracer import Storage, Tracer, check_same_kind, fitted
 

@@ -276,6 +276,8 @@ def array(
 ) -> Any:  # fmt: skip
     """An array of its own from arrays, numbers and nested lists of them."""
     _c_order("array", order, like, device)
+    if not copy:
+        raise CaptureError("array: copy=None, which may give the array itself, is not captured")
     made = _joined(a)
     while made.ndim < ndmin:
         made = expand_dims(made, 0)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import CaptureError, DTypeError
 from ..ops import elementwise as ew
 from ..ops.op import Op
 from ..spec import check_dtype
@@ -203,6 +203,8 @@ def nan_to_num(
     x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
 ) -> Any:
     """NaN replaced by `nan`, infinities by the largest finite numbers or the ones given."""
+    if not copy:
+        raise CaptureError("nan_to_num: copy=False, which writes to the array, is not captured")
     x = array(x)
     if x.dtype.kind != "f":
         return ew.POSITIVE(x)

@@ -231,7 +231,7 @@ def branch(x):
 
 def count_up(x):
     while x.sum() < 10:
-        x = np.unique(x + 1)
+        x, _ = np.unique(x + 1, return_index=True)
     return x
 
 

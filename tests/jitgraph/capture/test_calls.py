@@ -437,3 +437,107 @@ def test_a_result_of_another_size_later_is_taken_as_python_does() -> None:
     compiled = jitgraph.compile(function)
     for _ in range(3):
         np.testing.assert_allclose(compiled(u, 12), function(u, 12))
+
+
+# what ends a run in the middle
+
+
+def written_before_a_selection(x):
+    x += 1
+    return x[x > 2].sum()
+
+
+def shown_before_a_selection(x):
+    print("sum", x.sum())
+    x -= 1
+    return x[x > 0]
+
+
+def written_in_a_loop(x):
+    b = 0
+    for i in range(10):
+        try:
+            b = int(x[i % 4])
+        except ValueError:
+            b = -1
+        x[i % 4] += 1
+    return x, b
+
+
+def of_an_other_kind(x):
+    t = ()
+    for i in range(10):
+        try:
+            t = x[i]
+        except IndexError:
+            t = 0.0
+    return t
+
+
+def seeded(x):
+    np.random.seed(3)
+    a = np.random.permutation(x)
+    np.random.seed(3)
+    return a, np.random.rand(2)
+
+
+def with_a_generator_of_its_own(x):
+    return x + np.random.RandomState(0).rand()
+
+
+def by_the_kind_of_a_number(x):
+    return x * 2 if isinstance(x[0], float) else type(x[0])(3) * x
+
+
+def left_inside_a_try(x):
+    n = 0
+    for _ in range(10):
+        try:
+            for j in range(10):
+                if x[j] > 1:
+                    break
+        except IndexError:
+            n += 1
+    return n
+
+
+def unbound_by_a_handler(x):
+    e = 1.0
+    try:  # noqa: SIM105 - what is tested
+        x[50]
+    except IndexError as e:  # noqa: F841 - which unbinds it
+        pass
+    return e
+
+
+def without_a_copy(x):
+    np.nan_to_num(x, copy=False)
+    return x
+
+
+ENDING = [
+    written_before_a_selection, shown_before_a_selection, written_in_a_loop, of_an_other_kind,
+    seeded, with_a_generator_of_its_own, by_the_kind_of_a_number, left_inside_a_try,
+    unbound_by_a_handler, without_a_copy,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("function", ENDING, ids=lambda f: f.__name__)
+def test_a_run_that_ends_early_leaves_nothing_behind(function, capsys) -> None:
+    """Arguments, what is shown and what is returned are Python's, whatever came first."""
+    compiled = jitgraph.compile(function)
+
+    def outcome(call, values):
+        x = np.array(values)
+        try:
+            found = call(x)
+        except (UnboundLocalError, ValueError) as error:
+            found = type(error)
+        return repr(found), x.tolist(), capsys.readouterr().out
+
+    nothing = [np.nan, 1.0, 2.0, 3.0, 4.0]
+    for values in ([1.0, -2, 3, 0.5, 4], [0.0] * 5, [*range(12)], [-5.0, -1, -3, -2.5, 9], nothing):
+        for _ in range(3):
+            assert str(outcome(compiled, np.array(values, float))) == str(
+                outcome(function, np.array(values, float))
+            )
