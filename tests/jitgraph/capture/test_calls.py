@@ -510,6 +510,14 @@ def unbound_by_a_handler(x):
     return e
 
 
+def written_until_it_fails(x):
+    a = np.diag(x)
+    for _ in range(10):
+        x -= 0.75
+        a = np.linalg.cholesky(a @ a.T) - np.eye(x.shape[0]) * 0.3
+    return a
+
+
 def without_a_copy(x):
     np.nan_to_num(x, copy=False)
     return x
@@ -518,7 +526,7 @@ def without_a_copy(x):
 ENDING = [
     written_before_a_selection, shown_before_a_selection, written_in_a_loop, of_an_other_kind,
     seeded, with_a_generator_of_its_own, by_the_kind_of_a_number, left_inside_a_try,
-    unbound_by_a_handler, without_a_copy,
+    unbound_by_a_handler, written_until_it_fails, without_a_copy,
 ]  # fmt: skip
 
 
@@ -531,7 +539,7 @@ def test_a_run_that_ends_early_leaves_nothing_behind(function, capsys) -> None:
         x = np.array(values)
         try:
             found = call(x)
-        except (UnboundLocalError, ValueError) as error:
+        except (UnboundLocalError, ValueError, np.linalg.LinAlgError) as error:
             found = type(error)
         return repr(found), x.tolist(), capsys.readouterr().out
 
