@@ -23,6 +23,7 @@ from .ops.fft import FFT, IRFFT, RFFT
 from .ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
 from .ops.library import CONCATENATE, MATMUL
 from .ops.linalg import ARGSORT, SORT, STACKED
+from .ops.reductions import ANY
 from .ops.views import BROADCAST_TO, EXPAND_DIMS, SQUEEZE, TRANSPOSE
 from .spec import as_shape
 from .symbolic import Dim
@@ -100,6 +101,13 @@ class Batch:
     def whole(self, x: Any) -> Any:
         """All elements, of a value that may be the same for all."""
         return x.value if self.holds(x) else repeated(x, self.size)
+
+
+def any_of(condition: Any) -> Any:
+    """Whether a condition of its own for each element of batches holds for any of them."""
+    while isinstance(condition, Batched):
+        condition = condition.value
+    return ANY(condition, axis=tuple(range(condition.ndim)), keepdims=False)
 
 
 def repeated(x: Any, size: Dim) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from .batching import Batched, any_of
 from .errors import ShapeError
-from .functions import stack
+from .functions import stack, where
 from .tensor import Tensor
 from .tree import Tree, flatten
 
@@ -23,18 +24,32 @@ def cond(
 ) -> Any:
     """`if_true(*operands)` or `if_false(*operands)`, as a condition of no axes says.
 
-    In a compiled function both have to give values of the same structure, shapes and dtypes.
+    In a compiled function both have to give values of the same structure, shapes and dtypes; so in
+    `vmap`, where both are computed if each element of the batch has a condition of its own.
     """
+    if isinstance(condition, Batched):
+        return _selected(condition, if_true(*operands), if_false(*operands))
     if condition:
         return if_true(*operands)
     return if_false(*operands)
 
 
 def while_loop(condition: Callable[[Any], Any], step: Callable[[Any], Any], start: Any) -> Any:
-    """`start`, and `step` of it again and again as long as `condition` of it holds."""
+    """`start`, and `step` of it again and again as long as `condition` of it holds.
+
+    In `vmap` as long as it holds for any element of the batch; those for which it does not stay as
+    they are.
+    """
     value = start
-    while condition(value):
+    holds = condition(value)
+    if isinstance(holds, Batched):
+        while any_of(holds):
+            value = _selected(holds, step(value), value)
+            holds = condition(value)
+        return value
+    while holds:
         value = step(value)
+        holds = condition(value)
     return value
 
 
@@ -82,6 +97,15 @@ def map(function: Callable[[Any], Any], xs: Any) -> Any:
     """
     _, found = scan(lambda state, x: (state, function(x)), (), xs)
     return found
+
+
+def _selected(condition: Any, first: Any, second: Any) -> Any:
+    """The values of one or the other for each element of a batch."""
+    leaves, tree = flatten(first)
+    others, structure = flatten(second)
+    if tree != structure:
+        raise ShapeError("the sides of a branch in a batch give values of different structures")
+    return tree.unflatten([where(condition, a, b) for a, b in zip(leaves, others, strict=True)])
 
 
 def _space(value: Any, count: int) -> Any:

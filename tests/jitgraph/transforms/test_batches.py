@@ -184,3 +184,34 @@ def test_derivatives_of_what_does_not_depend_on_it(mode) -> None:
     of_one = jacobian(lambda p: p["a"] * 2, mode=mode)({"a": x, "b": x})
     np.testing.assert_array_equal(of_one["a"], 2 * np.eye(3))
     assert of_one["b"].shape == (3, 3) and not of_one["b"].any()
+
+
+def halved_or_moved(x):
+    return jitgraph.cond(x.sum() > 0, lambda x: {"a": x / 2}, lambda x: {"a": x - 1}, x)["a"]
+
+
+def steps_until_small(x):
+    return jitgraph.while_loop(
+        lambda state: np.abs(state[0]).max() > 0.1,
+        lambda state: (state[0] * 0.5, state[1] + 1),
+        (x, x[0] * 0),
+    )
+
+
+@pytest.mark.parametrize("of", [lambda f: f, jitgraph.compile], ids=["at once", "compiled"])
+def test_conditions_of_each_element(of) -> None:
+    rows = np.array([[1.0, 2, 3], [-1, -2, 0.5], [0.01, 0.02, 0], [8, -9, 2]])
+    chosen = of(vmap(halved_or_moved))(rows)
+    np.testing.assert_allclose(chosen, np.stack([halved_or_moved(r) for r in rows]))
+    slopes = of(vmap(grad(lambda x: halved_or_moved(x).sum())))(rows)
+    np.testing.assert_allclose(slopes, np.where(rows.sum(1) > 0, 0.5, 1.0)[:, None] + 0 * rows)
+    values, counts = of(vmap(steps_until_small))(rows)
+    for row, value, count in zip(rows, values, counts, strict=True):
+        expected = steps_until_small(row)
+        np.testing.assert_allclose(value, expected[0])
+        assert count == expected[1]
+
+
+def test_sides_of_a_batch_have_one_structure() -> None:
+    with pytest.raises(ShapeError, match="different structures"):
+        vmap(lambda x: jitgraph.cond(x > 0, lambda x: (x, x), lambda x: x, x))(np.ones(3))
