@@ -37,7 +37,7 @@ def cotangents(
     selected has no gradient, though the derivative may be infinite or NaN.  conjugated: whether the
     conjugates of cotangents are given and wanted, as rules take them.
     """
-    if out.dtype.kind == "c" and not conjugated and op is not ew.CONJUGATE:
+    if out.dtype.kind == "c" and not conjugated and not op.adjoint:
         parts = cotangents(op, ew.CONJUGATE(g), out, inputs, attrs, wanted, selected, True)
         return [ew.CONJUGATE(part) if _is_complex(part) else part for part in parts]
     if not op.differentiable and any(wanted):

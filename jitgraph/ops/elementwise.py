@@ -134,6 +134,7 @@ CONJUGATE: Op = elementwise(
     np.conjugate,
     Loop("x", {"c": "conjugate(x)"}, on_complex=True),
     lambda g, out, x: CONJUGATE(g) if _is_complex(x) else g,
+    adjoint=True,
 )
 
 

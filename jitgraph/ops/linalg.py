@@ -26,9 +26,11 @@ from .views import EXPAND_DIMS, RESHAPE, SLICE, whole_slices
 Rule = Callable[..., Any]
 
 
-def _matrices(name: str, x: Spec, square: bool = True) -> tuple[Shape, Dim, Dim]:
+def _matrices(
+    name: str, x: Spec, square: bool = True, dtypes: str = "fd"
+) -> tuple[Shape, Dim, Dim]:
     """The sizes of a stack of matrices; what is none is left to NumPy, which says so."""
-    if x.ndim < 2 or x.dtype.char not in "fd":
+    if x.ndim < 2 or x.dtype.char not in dtypes:
         raise CaptureError(f"{name} of {x} is not captured")
     if square and not dims.same(x.shape[-1], x.shape[-2]):
         raise CaptureError(f"{name} of matrices that are not square")
@@ -37,12 +39,12 @@ def _matrices(name: str, x: Spec, square: bool = True) -> tuple[Shape, Dim, Dim]
 
 def _of_matrices(
     name: str, eval: Callable[..., Any], shape: Callable[[Shape, Dim, Dim], Shape],
-    vjp: Rule | None, square: bool = True,
+    vjp: Rule | None, square: bool = True, dtypes: str = "fd", adjoint: bool = False,
 ) -> Op:  # fmt: skip
     def spec(x: Spec) -> Spec:
-        return Spec(shape(*_matrices(name, x, square)), x.dtype)
+        return Spec(shape(*_matrices(name, x, square, dtypes)), x.dtype)
 
-    return opaque(name, eval, spec, vjp)
+    return opaque(name, eval, spec, vjp, adjoint=adjoint)
 
 
 def _check_real(name: str, x: Any) -> None:
@@ -67,8 +69,13 @@ def _lower(x: Any, diagonal: float) -> Any:
     return x * ew.WHERE(ew.GREATER(row, column), weight(1), on)
 
 
+def _adjoint(x: Any) -> Any:
+    """The transpose, of complex matrices conjugated."""
+    return swap_last(ew.CONJUGATE(x) if np.dtype(x.dtype).kind == "c" else x)
+
+
 def _symmetric(x: Any) -> Any:
-    return (x + swap_last(x)) * np.dtype(x.dtype).type(0.5)
+    return (x + _adjoint(x)) * np.dtype(x.dtype).type(0.5)
 
 
 def _column(x: Any) -> Any:
@@ -88,12 +95,14 @@ def _inverse_gradient(g: Any, out: Any, x: Any) -> Any:
     return -MATMUL(MATMUL(transposed, g), transposed)
 
 
-INV = _of_matrices("inv", np.linalg.inv, lambda batch, n, m: (*batch, n, m), _inverse_gradient)
+INV = _of_matrices(
+    "inv", np.linalg.inv, lambda batch, n, m: (*batch, n, m), _inverse_gradient, dtypes="fdFD"
+)
 
 
 def _solve_spec(a: Spec, b: Spec) -> Spec:
-    batch, n, _ = _matrices("solve", a)
-    others, rows, columns = _matrices("solve", b, square=False)
+    batch, n, _ = _matrices("solve", a, dtypes="fdFD")
+    others, rows, columns = _matrices("solve", b, square=False, dtypes="fdFD")
     if a.dtype != b.dtype or not dims.same(n, rows):
         raise CaptureError("solve of matrices that do not fit")
     return Spec((*broadcast("solve", [batch, others]), n, columns), a.dtype)
@@ -110,7 +119,7 @@ SOLVE: Op = opaque(
 )
 DET: Op = _of_matrices(
     "det", np.linalg.det, lambda batch, n, m: batch,
-    lambda g, out, x: _column(_column(g * out)) * swap_last(INV(x)),
+    lambda g, out, x: _column(_column(g * out)) * swap_last(INV(x)), dtypes="fdFD",
 )  # fmt: skip
 SLOGDET = _of_matrices(
     "slogdet",  # the sign, and the logarithm of the magnitude
@@ -128,21 +137,20 @@ def _last(x: Any, start: Dim, stop: Dim) -> Any:
 
 
 def _cholesky_gradient(g: Any, out: Any, x: Any) -> Any:
-    _check_real("cholesky", x)
-    transposed = swap_last(out)
-    inner = SOLVE(transposed, _lower(MATMUL(transposed, g), 0.5))
-    return _symmetric(swap_last(SOLVE(transposed, swap_last(inner))))
+    back = _adjoint(out)
+    inner = SOLVE(back, _lower(MATMUL(back, g), 0.5))
+    return _symmetric(_adjoint(SOLVE(back, _adjoint(inner))))
 
 
 CHOLESKY = _of_matrices(
-    "cholesky", np.linalg.cholesky, lambda batch, n, m: (*batch, n, m), _cholesky_gradient
-)
+    "cholesky", np.linalg.cholesky, lambda batch, n, m: (*batch, n, m), _cholesky_gradient,
+    dtypes="fdFD", adjoint=True,
+)  # fmt: skip
 
 
 def _pinv_gradient(g: Any, out: Any, x: Any) -> Any:
     """Of G. H. Golub and V. Pereyra (1973)."""
-    _check_real("pinv", x)
-    back, p = swap_last(g), swap_last(out)
+    back, p = _adjoint(g), _adjoint(out)
     first = MATMUL(MATMUL(back, out), p)
     second = MATMUL(MATMUL(p, out), back)
     return (
@@ -153,8 +161,9 @@ def _pinv_gradient(g: Any, out: Any, x: Any) -> Any:
 
 
 PINV = _of_matrices(
-    "pinv", np.linalg.pinv, lambda batch, n, m: (*batch, m, n), _pinv_gradient, square=False
-)
+    "pinv", np.linalg.pinv, lambda batch, n, m: (*batch, m, n), _pinv_gradient, square=False,
+    dtypes="fdFD", adjoint=True,
+)  # fmt: skip
 
 
 # decompositions
@@ -252,9 +261,8 @@ EIGH = _decomposition("eigh", np.linalg.eigh, eigh_shapes, _eigh_gradient, squar
 
 
 def _eigvalsh_gradient(g: Any, out: Any, x: Any) -> Any:
-    _check_real("eigvalsh", x)
     _, v = parts(EIGH(x), eigh_shapes(x))
-    return MATMUL(v * _row(g), swap_last(v))
+    return MATMUL(v * _row(g), _adjoint(v))
 
 
 EIGVALSH = _of_matrices(

@@ -81,6 +81,7 @@ class Op:
     combine: Combine | None = None
     index_map: Callable[..., tuple[Any, ...]] | None = None
     fresh: bool = True  # its result has memory of its own
+    adjoint: bool = False  # whether its rule conjugates what it has to, of complex numbers
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
         return interpreter.apply(self, args, attrs)
@@ -124,6 +125,7 @@ def elementwise(
     vjp: Rule | tuple[Rule | None, ...] | None = None,
     name: str | None = None,
     flops: int | None = None,
+    adjoint: bool = False,
 ) -> Op:
     """A NumPy ufunc: broadcasts, promotes as NumPy does, has one expression per element."""
     name = name or ufunc.__name__
@@ -138,7 +140,10 @@ def elementwise(
         result = dtypes(*specs)[-1]  # NumPy complains of dtypes first
         return Spec(broadcast(name, [s.shape for s in specs]), result)
 
-    op = Op(name, Kind.ELEMENTWISE, ufunc, spec, rules(vjp), loop=loop, loop_dtypes=dtypes)
+    op = Op(
+        name, Kind.ELEMENTWISE, ufunc, spec, rules(vjp), loop=loop, loop_dtypes=dtypes,
+        adjoint=adjoint,
+    )  # fmt: skip
     UFUNCS[ufunc] = op
     return register(op)
 
@@ -210,6 +215,8 @@ def opaque(
     spec: Callable[..., Spec],
     vjp: Rule | tuple[Rule | None, ...] | None = None,
     vjp_all: Rule | None = None,
+    adjoint: bool = False,
 ) -> Op:
     """A library call: NumPy carries it out, between the kernels."""
-    return register(Op(name, Kind.OPAQUE, eval, spec, rules(vjp), vjp_all=vjp_all))
+    made = Op(name, Kind.OPAQUE, eval, spec, rules(vjp), vjp_all=vjp_all, adjoint=adjoint)
+    return register(made)
