@@ -504,15 +504,11 @@ class _OfOperation(Record):
         self, op: Op, inputs: tuple[Any, ...], data: list[Any], attrs: dict[str, Any]
     ) -> None:
         self.op, self.inputs, self.data, self.attrs = op, inputs, data, attrs
-        self.number = next(_sequence)
+        self.number, self.selects = next(_sequence), op is WHERE
 
     @property
     def name(self) -> str:  # type: ignore[override]
         return self.op.name
-
-    @property
-    def selects(self) -> bool:  # type: ignore[override]
-        return self.op is WHERE
 
     def pull(self, g: Any, output: Tensor, create_graph: bool, selected: Any) -> Sequence[Any]:
         inputs = self.inputs if create_graph else self.data
