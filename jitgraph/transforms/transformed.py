@@ -58,15 +58,15 @@ def run_or_compile(
     if not of_arrays(args):
         return run(function, *args)
     kept = getattr(function, "__dict__", {}).setdefault(_KEPT, {})
-    made = kept.get(name)
-    if made is None:
+    owner, made = kept.get(name, (None, None))
+    if made is None or owner != function:  # methods and wrappers have the dict of another function
         try:
             return map_leaves(as_array, run(function, *args))
         except GradientError:
             made = Transformed(function, name, lambda *given: run(function, *given))
             made.__signature__ = inspect.signature(lambda primals, tangents: None)
     result = made(*args)
-    kept[name] = made
+    kept[name] = function, made
     return result
 
 

@@ -1,5 +1,7 @@
 """Derivatives of loops and branches of a program: loops and branches themselves."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -268,6 +270,25 @@ def test_jacobians_of_what_is_written_in_place(function, mode: str) -> None:
     jacobian = jitgraph.jacobian(function, mode=mode)
     for _ in range(3):
         np.testing.assert_allclose(jacobian(X), expected, atol=1e-8)
+
+
+def test_what_is_kept_is_of_one_function() -> None:
+    class Scaled:
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+        def states(self, x):
+            return states(x) * self.factor
+
+    _, change = jvp(states, (X,), (X,))
+
+    @functools.wraps(states)
+    def negated(x):
+        return -states(x)
+
+    for factor, function in ((-1, negated), (2, Scaled(2).states), (3, Scaled(3).states)):
+        for _ in range(2):
+            np.testing.assert_allclose(jvp(function, (X,), (X,))[1], factor * change)
 
 
 @pytest.mark.parametrize("function", [states, chosen_and_written])
