@@ -17,12 +17,10 @@ from .base import array, implements, refuse
 from .creation import zeros
 from .rearranging import roll
 
-_SWAPPED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
-
 
 def _norm(norm: str | None) -> str:
     norm = "backward" if norm is None else norm
-    if norm not in _SWAPPED:
+    if norm not in ops.SWAPPED_NORM:
         raise CaptureError(f"NumPy refuses the norm {norm!r}")
     return norm
 
@@ -136,12 +134,12 @@ fft2, ifft2, rfft2, irfft2 = map(_of_planes, (fftn, ifftn, rfftn, irfftn))
 
 def hfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Any:
     """The real spectrum of what half of a signal with Hermitian symmetry stands for."""
-    return irfft(ew.CONJUGATE(array(a)), n, axis, _SWAPPED[_norm(norm)], out)
+    return irfft(ew.CONJUGATE(array(a)), n, axis, ops.SWAPPED_NORM[_norm(norm)], out)
 
 
 def ihfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None, out: Any = None) -> Any:
     """Half of the signal with Hermitian symmetry that has this real spectrum."""
-    return ew.CONJUGATE(rfft(a, n, axis, _SWAPPED[_norm(norm)], out))
+    return ew.CONJUGATE(rfft(a, n, axis, ops.SWAPPED_NORM[_norm(norm)], out))
 
 
 for _name in (

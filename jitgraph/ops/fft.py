@@ -18,7 +18,8 @@ from . import elementwise as ew
 from .op import Op, opaque
 from .views import EXPAND_DIMS, SLICE
 
-_TRANSPOSED = {"backward": "forward", "forward": "backward", "ortho": "ortho"}  # norms
+# The norm that the transpose of a transform has, and that its inverse has, for the same numbers.
+SWAPPED_NORM = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 _SINGLE = "efF"  # what is transformed in single precision
 
 
@@ -65,11 +66,11 @@ def _weighted(spectrum: Any, axis: int, n: Dim, inner: float) -> Any:
 def _rfft_gradient(g: Any, out: Any, x: Any, *, axis: int, norm: str) -> Any:
     n = as_shape(x.shape)[axis]
     spectrum = _weighted(ew.CONJUGATE(g), axis, n, 0.5)
-    return IRFFT(spectrum, axis=axis, n=n, norm=_TRANSPOSED[norm])
+    return IRFFT(spectrum, axis=axis, n=n, norm=SWAPPED_NORM[norm])
 
 
 def _irfft_gradient(g: Any, out: Any, x: Any, *, axis: int, n: Dim, norm: str) -> Any:
-    return _weighted(RFFT(g, axis=axis, norm=_TRANSPOSED[norm]), axis, n, 2.0)
+    return _weighted(RFFT(g, axis=axis, norm=SWAPPED_NORM[norm]), axis, n, 2.0)
 
 
 RFFT: Op = opaque(
