@@ -40,7 +40,8 @@ from .errors import (
 )  # fmt: skip
 from .functions import *
 from .graph import Graph, parse
-from .tensor import Tensor, no_grad
+from .tape import no_grad
+from .tensor import Tensor
 from .transforms import (
     checkpoint,
     custom_vjp,

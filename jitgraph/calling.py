@@ -10,7 +10,8 @@ from numpy.lib.array_utils import byte_bounds
 
 from .program import Specialisation
 from .signature import Arguments, layout_of
-from .tensor import Tensor, is_recording
+from .tape import is_recording
+from .tensor import Tensor
 
 if TYPE_CHECKING:
     from .capture import Captured

@@ -18,7 +18,8 @@ from .creation import manual_seed
 from .data import DataLoader, TensorDataset, load_digits
 from .data.digits import split
 from .optim import Adam
-from .tensor import Tensor, no_grad
+from .tape import no_grad
+from .tensor import Tensor
 
 
 @dataclass

@@ -15,12 +15,15 @@ from . import functions as F
 from .errors import CaptureError, DTypeError
 from .functions.base import FUNCTIONS, array, operand
 from .functions.indexing import getitem
+from .functions.reductions import reduced
 from .functions.scans import accumulate
 from .interpreter import apply
-from .ops import UFUNCS
+from .ops import UFUNCS, reductions
 from .ops import elementwise as ew
 from .ops.library import MATMUL
 from .ops.op import Op
+from .ops.views import RESHAPE, TRANSPOSE
+from .spec import as_shape
 from .symbolic_int import SymbolicInt
 
 _REDUCTIONS: dict[np.ufunc, Callable[..., Any]] = {
@@ -67,6 +70,25 @@ def _torch_names(function: Callable[..., Any]) -> Callable[..., Any]:
 
     method.__name__ = function.__name__
     method.__doc__ = function.__doc__
+    return method
+
+
+def _reduction(op: Op, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same for a reduction, which is carried out at once where only axes are given."""
+
+    def method(
+        self: Any, axis: Any = None, *args: Any, keepdims: Any = None, dim: Any = None,
+        keepdim: Any = None, **kwargs: Any,
+    ) -> Any:  # fmt: skip
+        axis = axis if dim is None else dim
+        kept = keepdims if keepdim is None else keepdim
+        if not args and not kwargs:
+            return reduced(op, self, axis, kept)
+        if kept is not None:
+            kwargs["keepdims"] = kept
+        return function(self, axis, *args, **kwargs)
+
+    method.__name__, method.__doc__ = function.__name__, function.__doc__
     return method
 
 
@@ -226,7 +248,7 @@ class ArrayMethods:
     @property
     def T(self) -> Any:
         """Axes in reverse order."""
-        return F.transpose(self)
+        return apply(TRANSPOSE, (self,), {"axes": tuple(range(self.ndim - 1, -1, -1))})
 
     @property
     def mT(self) -> Any:
@@ -246,10 +268,10 @@ class ArrayMethods:
             raise DTypeError("len() of a 0-d array")
         return int(self.shape[0])
 
-    sum, mean = _torch_names(F.sum), _torch_names(F.mean)
-    var, std = _torch_names(F.var), _torch_names(F.std)
-    prod, max, min = _torch_names(F.prod), _torch_names(F.max), _torch_names(F.min)
-    any, all = _torch_names(F.any), _torch_names(F.all)
+    sum, prod = _reduction(reductions.SUM, F.sum), _reduction(reductions.PROD, F.prod)
+    max, min = _reduction(reductions.MAX, F.max), _reduction(reductions.MIN, F.min)
+    any, all = _reduction(reductions.ANY, F.any), _reduction(reductions.ALL, F.all)
+    mean, var, std = _torch_names(F.mean), _torch_names(F.var), _torch_names(F.std)
     argmax, argmin = _torch_names(F.argmax), _torch_names(F.argmin)
     cumsum, cumprod = _torch_names(F.cumsum), _torch_names(F.cumprod)
     softmax, log_softmax = _torch_names(F.softmax), _torch_names(F.log_softmax)
@@ -279,7 +301,8 @@ class ArrayMethods:
 
     def reshape(self, *shape: Any) -> Any:
         """The same elements in C order under another shape; one size may be -1."""
-        return F.reshape(self, shape[0] if len(shape) == 1 else shape)
+        wanted = as_shape(shape[0] if len(shape) == 1 else shape)
+        return apply(RESHAPE, (self,), {"shape": wanted})
 
     view = reshape
 

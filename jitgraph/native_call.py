@@ -31,7 +31,8 @@ from .capture.surroundings import Fixture, Lifted
 from .place import Place
 from .program import Specialisation
 from .signature import ALIAS, ARRAY, FLOAT, INTEGER, NUMBER, STATIC, TENSOR, Same
-from .tensor import Tensor, is_recording
+from .tape import is_recording
+from .tensor import Tensor
 from .tree import LEAF, Tree
 from .unpacking import CallForm, unpacking
 

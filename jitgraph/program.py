@@ -32,7 +32,8 @@ from .rewrite import read_what_was_written, share_final_values, simplify, withou
 from .spec import is_inexact
 from .symbolic import Guard, evaluate, is_known_before, symbols
 from .symbolic_int import SymbolicInt
-from .tensor import Tensor, record_together, wrapped
+from .tape import record_together
+from .tensor import Tensor, wrapped
 from .tree import LEAF, Tree
 from .unpacking import CallForm
 

@@ -20,7 +20,8 @@ import numpy as np
 from .errors import CaptureError, DTypeError
 from .spec import SUPPORTED, Spec, check_dtype
 from .symbolic import SMALLEST, ShapeEnv
-from .tensor import Tensor, is_recording
+from .tape import is_recording
+from .tensor import Tensor
 
 ARRAY, NUMBER, TENSOR, WANTED = "array", "number", "tensor", "differentiated"
 ALIAS = "alias"  # an array that was an earlier argument too

@@ -161,8 +161,13 @@ def normalize_axes(name: str, axis: Any, ndim: int) -> tuple[int, ...]:
 def as_shape(shape: Any) -> Shape:
     """An int or a sequence of sizes as a tuple."""
     if isinstance(shape, (tuple, list)):
-        return tuple(to_dim(d) for d in shape)
+        return tuple(map(to_dim, shape))
     return (to_dim(shape),)
+
+
+def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the real parts of numbers."""
+    return np.zeros((), dtype).real.dtype
 
 
 def is_inexact(dtype: Any) -> bool:

@@ -34,7 +34,8 @@ from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_numbe
 from .spec import is_inexact
 from .symbolic import ShapeEnv, is_known_before
 from .symbolic_int import SymbolicInt, user_int
-from .tensor import Tensor, is_recording
+from .tape import is_recording
+from .tensor import Tensor
 from .tree import Tree, flatten
 
 _FIXED = (str, bytes, int, float, complex, np.generic, np.ndarray, np.dtype, SymbolicInt)

@@ -1,17 +1,8 @@
-"""Dynamic mode: Tensors that compute at once on NumPy and record what they did on a tape.
-
-The tape is the dynamic graph: each Tensor that needs a gradient knows the operation it came from,
-and `backward` walks from a result to its leaves.
-"""
+"""Dynamic mode: Tensors that compute at once on NumPy, and record what they did on the tape."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+import operator
 from typing import Any
 
 import numpy as np
@@ -26,56 +17,17 @@ from .errors import (
     ShapeError,
     user_line,
 )
-from .functions.base import operand
+from .functions.base import FUNCTIONS, operand
 from .functions.indexing import getitem, is_basic_key
 from .methods import ArrayMethods
 from .ops import UFUNCS, Op
-from .ops.elementwise import WHERE
 from .ops.views import AT
 from .spec import SUPPORTED, check_dtype, is_inexact
+from .tape import OnTape, is_differentiated, mode, needs_grad, sequence, walk_back
 from .tree import flatten, map_leaves
-from .vjp import Selections, cotangents, selections
-
-_sequence = itertools.count()
 
 
-class _Mode(threading.local):
-    """What a thread does with operations; `no_grad` in one says nothing to the others."""
-
-    recording = True
-
-
-_mode = _Mode()
-
-
-class Record:
-    """One entry of the tape: how a Tensor was computed.
-
-    selects: whether it selects from some of its inputs, as `where` does.
-    """
-
-    __slots__ = ("_pullback", "inputs", "name", "number", "selects")
-
-    def __init__(
-        self, name: str, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
-    ) -> None:
-        self.name, self.inputs, self._pullback = name, inputs, pullback
-        self.number = next(_sequence)
-        self.selects = False
-
-    def pull(self, g: Any, output: Any, create_graph: bool, selected: Any) -> Sequence[Any]:
-        """The cotangents of the inputs from the Tensor's own.
-
-        create_graph: whether to record this too.  selected: how much of the Tensor is selected.
-        """
-        return self._pullback(g, output, create_graph, selected)
-
-    def selected_of(self, selected: Any, output: Any) -> Sequence[Any]:
-        """How much of each input is selected, see `vjp.selections`."""
-        return [None] * len(self.inputs)
-
-
-class Tensor(ArrayMethods):
+class Tensor(OnTape, ArrayMethods):
     """An n-dimensional array that can be differentiated.
 
     data: array of bool, integers, float32 or float64; Python numbers and lists are converted,
@@ -83,7 +35,7 @@ class Tensor(ArrayMethods):
     requires_grad: collect the gradient of later results with respect to this tensor in `.grad`.
     """
 
-    __slots__ = ("__weakref__", "_grad", "_record", "data", "requires_grad")
+    __slots__ = ("_grad",)
 
     def __init__(self, data: Any, dtype: Any = None, requires_grad: bool = False) -> None:
         array = data.data if isinstance(data, Tensor) else _as_array(data, dtype)
@@ -94,10 +46,10 @@ class Tensor(ArrayMethods):
             raise GradientError(
                 f"only floating-point and complex tensors have gradients, this one is {array.dtype}"
             )
-        self.data: np.ndarray[Any, Any] = array
+        self.data = array
         self.requires_grad = requires_grad
         self._grad: Tensor | None = None
-        self._record: Record | None = None
+        self._maker = None
 
     @property
     def grad(self) -> Any:
@@ -114,29 +66,20 @@ class Tensor(ArrayMethods):
         else:
             interpreter.tracing.trace.training.set(self, gradient)
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        shape: tuple[int, ...] = self.data.shape
-        return shape
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        dtype: np.dtype[Any] = self.data.dtype
-        return dtype
+    # read without a call of Python
+    shape = property(operator.attrgetter("data.shape"), doc="Sizes of the axes.")
+    ndim = property(operator.attrgetter("data.ndim"), doc="Number of axes.")
+    dtype = property(operator.attrgetter("data.dtype"), doc="NumPy dtype of the elements.")
 
     @property
     def is_leaf(self) -> bool:
         """Whether it was made by the user, not by an operation on tensors that need gradients."""
-        return self._record is None
+        return self._maker is None
 
     @property
     def grad_fn(self) -> str | None:
         """Name of the recorded operation this tensor came from."""
-        return self._record.name if self._record else None
+        return None if self._maker is None else self._maker.name
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The data as a NumPy array, without a copy."""
@@ -144,7 +87,8 @@ class Tensor(ArrayMethods):
             raise GradientError(
                 "numpy() of a tensor that requires grad loses its history; call .detach().numpy()"
             )
-        return self.data
+        array: np.ndarray[Any, Any] = self.data
+        return array
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -169,7 +113,7 @@ class Tensor(ArrayMethods):
         return int(self.data)
 
     def __index__(self) -> int:
-        return self.data.__index__()
+        return operator.index(self.data)
 
     def __bool__(self) -> bool:
         return bool(self.data)
@@ -198,7 +142,7 @@ class Tensor(ArrayMethods):
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Switch gradient collection on or off, in place."""
-        if self._record is not None and not requires_grad:
+        if self._maker is not None and not requires_grad:
             raise GradientError("only a leaf can stop requiring grad; use detach()")
         if requires_grad and not is_inexact(self.dtype):
             raise GradientError(
@@ -212,7 +156,7 @@ class Tensor(ArrayMethods):
         self.grad = None
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self.requires_grad and _mode.recording:
+        if self.requires_grad and mode.recording:
             raise GradientError(
                 "a tensor that requires grad can't be written in place; build the new value with "
                 "where(), or write inside no_grad()"
@@ -222,17 +166,23 @@ class Tensor(ArrayMethods):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         op = UFUNCS.get(ufunc)
         if op is not None and method == "__call__" and not kwargs:
-            given = [i if type(i) is Tensor else operand(i) for i in inputs]
-            return interpreter.apply(op, tuple(given), {})
+            for given in inputs:
+                if type(given) not in _AS_THEY_ARE:
+                    inputs = tuple(map(operand, inputs))
+                    break
+            return interpreter.apply(op, inputs, {})
         try:
             return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
         except CaptureError:
             return _by_numpy(getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        ours = FUNCTIONS.get(func)
+        if ours is None:
+            return _by_numpy(func, args, kwargs)
         try:
-            return super().__array_function__(func, types, args, kwargs)
-        except CaptureError:
+            return ours(*args, **kwargs)
+        except CaptureError:  # of an argument that only NumPy knows
             return _by_numpy(func, args, kwargs)
 
     def __dlpack__(self, **options: Any) -> Any:
@@ -265,7 +215,7 @@ class Tensor(ArrayMethods):
     def __repr__(self) -> str:
         body = np.array2string(self.data, separator=", ", prefix="tensor(")
         dtype = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
-        grad = f", grad_fn=<{self.grad_fn}>" if self._record else ", requires_grad=True"
+        grad = f", grad_fn=<{self.grad_fn}>" if self._maker else ", requires_grad=True"
         return f"tensor({body}{dtype}{grad if self.requires_grad else ''})"
 
     def backward(self, gradient: Any = None, *, create_graph: bool = False) -> None:
@@ -307,98 +257,6 @@ def pass_back(root: Tensor, gradient: Any, create_graph: bool = False) -> None:
         _collect(leaf, g)
 
 
-def walk_back(
-    cotangents: Mapping[Tensor, Any], create_graph: bool, ends: AbstractSet[Tensor] = frozenset()
-) -> dict[Tensor, Any]:
-    """Cotangents of the leaves, or of these ends where there are any, from those of some results;
-    youngest record first.
-    """
-    pending, found = dict(cotangents), dict[Tensor, Any]()
-    walked = history(cotangents, ends)
-    known = Selections() if any(t._record and t._record.selects for t in walked) else None
-    if known is not None:
-        for result in cotangents:
-            known.note(result, None)  # all of it may be read
-    with recording(create_graph), np.errstate(all="ignore"):
-        for tensor in walked:
-            g = pending.pop(tensor, None)
-            if g is None:
-                continue
-            record = tensor._record
-            if record is None or (ends and tensor in ends):
-                if record is None and ends and tensor not in ends:
-                    continue
-                found[tensor] = g
-                continue
-            selected = None if known is None else known.take(tensor)
-            parts = record.pull(g, tensor, create_graph, selected)
-            for source, part in zip(record.inputs, parts, strict=True):
-                if part is not None and isinstance(source, Tensor) and source.requires_grad:
-                    before = pending.get(source)
-                    pending[source] = part if before is None else before + part
-            if known is not None:
-                shares = record.selected_of(selected, tensor)
-                for source, share in zip(record.inputs, shares, strict=False):
-                    if _needs_grad(source):
-                        known.note(source, share)
-    return found
-
-
-class _Running(threading.local):
-    """The variables of functions that are being differentiated, one in another."""
-
-    def __init__(self) -> None:
-        self.variables: set[Tensor] = set()
-
-
-running = _Running()
-
-
-def is_differentiated(tensor: Tensor) -> bool:
-    """Whether it depends on a variable of a function that is being differentiated."""
-    return bool(running.variables) and any(t in running.variables for t in history([tensor]))
-
-
-def moment() -> int:
-    """Records made from now on have larger numbers."""
-    return next(_sequence)
-
-
-def closes_over(results: Iterable[Any], since: int, arguments: Iterable[Any]) -> bool:
-    """Whether what was computed since a moment has used a Tensor that needs gradients and is none
-    of the arguments.
-    """
-    known = set(arguments)
-    stack = [r for r in results if isinstance(r, Tensor)]
-    while stack:
-        tensor = stack.pop()
-        if not _needs_grad(tensor) or tensor in known:
-            continue
-        if tensor._record is None or tensor._record.number < since:
-            return True
-        known.add(tensor)
-        stack.extend(tensor._record.inputs)
-    return False
-
-
-def history(results: Iterable[Tensor], ends: AbstractSet[Tensor] = frozenset()) -> list[Tensor]:
-    """The Tensors that results were computed from and that need gradients, youngest first."""
-    found: set[Tensor] = set()
-    stack = list(results)
-    while stack:
-        tensor = stack.pop()
-        if tensor in found:
-            continue
-        found.add(tensor)
-        record = tensor._record
-        if record is None or (ends and tensor in ends):
-            continue
-        for source in record.inputs:
-            if isinstance(source, Tensor) and source.requires_grad:
-                stack.append(source)
-    return sorted(found, key=lambda t: t._record.number if t._record else -1, reverse=True)
-
-
 def _collect(leaf: Tensor, g: Any) -> None:
     if isinstance(g, Tensor):
         leaf.grad = g if leaf.grad is None else leaf.grad + g
@@ -408,59 +266,10 @@ def _collect(leaf: Tensor, g: Any) -> None:
         leaf.grad = Tensor(leaf.grad.data + g)
 
 
-def _needs_grad(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad
-
-
-def record(
-    name: str, result: Any, inputs: tuple[Any, ...], pullback: Callable[..., Sequence[Any]]
-) -> Record:
-    """Put a computed Tensor on the tape.
-
-    pullback: from the cotangent, the Tensor, whether to record it and how much of it is selected,
-    to the cotangents of the inputs.
-    """
-    made = result._record = Record(name, inputs, pullback)
-    result.requires_grad = True
-    return made
-
-
-def record_together(
-    name: str, results: Sequence[Any], inputs: tuple[Any, ...], pullback: Callable[..., Any]
-) -> None:
-    """Put several Tensors on the tape that were computed at once.
-
-    pullback: from their cotangents by number, and whether to record it, to those of the inputs.
-    """
-    bundle = Tensor(np.zeros(()))
-    record(name, bundle, inputs, _together(pullback))
-    for k, result in enumerate(results):
-        if is_inexact(result.dtype):
-            record(name, result, (bundle,), _part(k))
-
-
-def _together(pullback: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda g, output, create_graph, selected: pullback(g.parts, create_graph)
-
-
-def _part(k: int) -> Callable[..., list[Any]]:
-    return lambda g, output, create_graph, selected: [Cotangents({k: g})]
-
-
-@dataclass
-class Cotangents:
-    """Cotangents of some of the results that were computed at once; adding two joins them."""
-
-    parts: dict[int, Any]
-
-    def __add__(self, other: Cotangents) -> Cotangents:
-        return Cotangents(self.parts | other.parts)
-
-
 def wrapped(array: np.ndarray[Any, Any]) -> Tensor:
     """A Tensor of an array as it is."""
     made = Tensor.__new__(Tensor)
-    made.data, made.requires_grad, made._grad, made._record = array, False, None, None
+    made.data, made.requires_grad, made._grad, made._maker = array, False, None, None
     return made
 
 
@@ -470,7 +279,8 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
     for a in args:
         if isinstance(a, Tensor):
             data.append(a.data)
-            recorded = recorded or a.requires_grad
+            if a.requires_grad:
+                recorded = True
         else:
             data.append(a)
     try:
@@ -481,50 +291,30 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
         raise _named(error, op, args) from error
     if type(result) is not np.ndarray:
         result = np.asarray(result)
-    out = Tensor.__new__(Tensor)
-    out.data, out._grad, out._record = result, None, None
-    recorded = recorded and result.dtype.kind in "fc" and op.has_slope and _mode.recording
-    out.requires_grad = recorded
-    if recorded:
+    out: Tensor = _new(Tensor)
+    out.data, out._grad = result, None
+    if recorded and op.has_slope and mode.recording and result.dtype.kind in "fc":
         if not op.differentiable:
             raise GradientError(
                 f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
                 "inside no_grad()"
             )
-        out._record = _OfOperation(op, args, data, attrs)
+        out.requires_grad, out._maker, out._number = True, op, next(sequence)
+        out._inputs, out._operands, out._attrs = args, data, attrs
+    else:
+        out.requires_grad, out._maker = False, None
     return out
 
 
-class _OfOperation(Record):
-    """What one operation did."""
-
-    __slots__ = ("attrs", "data", "op")
-
-    def __init__(
-        self, op: Op, inputs: tuple[Any, ...], data: list[Any], attrs: dict[str, Any]
-    ) -> None:
-        self.op, self.inputs, self.data, self.attrs = op, inputs, data, attrs
-        self.number, self.selects = next(_sequence), op is WHERE
-
-    @property
-    def name(self) -> str:  # type: ignore[override]
-        return self.op.name
-
-    def pull(self, g: Any, output: Tensor, create_graph: bool, selected: Any) -> Sequence[Any]:
-        inputs = self.inputs if create_graph else self.data
-        wanted = map(_needs_grad, self.inputs)
-        value = output if create_graph else output.data
-        return cotangents(self.op, g, value, inputs, self.attrs, wanted, selected)
-
-    def selected_of(self, selected: Any, output: Tensor) -> Sequence[Any]:
-        return selections(self.op, selected, output.data, self.data, self.attrs)
+_AS_THEY_ARE = {Tensor, np.ndarray, float, int}  # operands, the frequent ones
+_new: Any = object.__new__  # what `_apply` makes it fills in itself
 
 
 def _by_numpy(function: Any, args: Any, kwargs: Any) -> Any:
     """A function without a gradient rule, carried out by NumPy on the data."""
     leaves, _ = flatten((args, kwargs))
     name = getattr(function, "__name__", str(function))
-    if _mode.recording and any(map(_needs_grad, leaves)):
+    if mode.recording and any(map(needs_grad, leaves)):
         raise GradientError(
             f"np.{name} has no gradient rule ({user_line()}); detach its arguments, or call it "
             "inside no_grad()"
@@ -585,23 +375,3 @@ def _as_array(data: Any, dtype: Any) -> np.ndarray[Any, Any]:
     ):
         array = array.astype(np.float32)
     return array
-
-
-def is_recording() -> bool:
-    return _mode.recording
-
-
-@contextlib.contextmanager
-def recording(enabled: bool) -> Iterator[None]:
-    before, _mode.recording = _mode.recording, enabled
-    try:
-        yield
-    finally:
-        _mode.recording = before
-
-
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Within it nothing is recorded: results require no gradients.  Also a decorator."""
-    with recording(False):
-        yield

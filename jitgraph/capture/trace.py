@@ -24,7 +24,8 @@ from ..place import Place
 from ..spec import PYTHON_SCALARS, Spec, dims, spec_of
 from ..symbolic import Dim, ShapeEnv, Size
 from ..symbolic_int import SymbolicInt
-from ..tensor import Tensor, is_recording
+from ..tape import is_recording
+from ..tensor import Tensor
 from .calls import Calls
 from .extremes import as_python
 from .host import HostCall

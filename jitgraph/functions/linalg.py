@@ -1,4 +1,4 @@
-"""`numpy.linalg`: norms, and what LAPACK does with matrices of floats."""
+"""`numpy.linalg`: norms, and what LAPACK does with matrices."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
 
 
 def _matrices(*arrays: Any) -> list[Any]:
-    """Arrays of one dtype as LAPACK takes it: float32 or float64."""
+    """Arrays of one dtype as LAPACK takes it: floating-point or complex."""
     found = [array(a) for a in arrays]
     dtype = np.result_type(*[a.dtype for a in found])
     if dtype.kind in "iub":
@@ -86,8 +86,8 @@ def det(a: Any) -> Any:
 @implements(np.linalg.slogdet)
 def slogdet(a: Any) -> Any:
     """Signs of determinants, and logarithms of their magnitudes."""
-    packed = la.SLOGDET(*_matrices(a))
-    return _result("slogdet")(packed[..., 0], packed[..., 1])
+    (a,) = _matrices(a)
+    return _result("slogdet")(*la.taken_apart(la.SLOGDET(a), la.slogdet_parts(a)))
 
 
 @implements(np.linalg.cholesky)
@@ -106,15 +106,15 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = np._
 
 @implements(np.linalg.eigh)
 def eigh(a: Any, UPLO: str = "L") -> Any:
-    """Eigenvalues in ascending order and eigenvectors of symmetric matrices."""
+    """Eigenvalues in ascending order and eigenvectors of symmetric (or Hermitian) matrices."""
     refuse("eigh", UPLO=None if UPLO == "L" else UPLO)
     (a,) = _matrices(a)
-    return _result("eigh")(*la.parts(la.EIGH(a), la.eigh_shapes(a)))
+    return _result("eigh")(*la.taken_apart(la.EIGH(a), la.eigh_parts(a)))
 
 
 @implements(np.linalg.eigvalsh)
 def eigvalsh(a: Any, UPLO: str = "L") -> Any:
-    """Eigenvalues of symmetric matrices, in ascending order."""
+    """Eigenvalues of symmetric (or Hermitian) matrices, in ascending order."""
     refuse("eigvalsh", UPLO=None if UPLO == "L" else UPLO)
     return la.EIGVALSH(*_matrices(a))
 
@@ -124,7 +124,7 @@ def qr(a: Any, mode: str = "reduced") -> Any:
     """Orthonormal columns, and the upper triangular matrix that makes a matrix of them."""
     refuse("qr", mode=None if mode == "reduced" else mode)
     (a,) = _matrices(a)
-    return _result("qr")(*la.parts(la.QR(a), la.qr_shapes(a)))
+    return _result("qr")(*la.taken_apart(la.QR(a), la.qr_parts(a)))
 
 
 @implements(np.linalg.svd)
@@ -139,7 +139,7 @@ def svd(
     shape = as_shape(a.shape)
     if full_matrices and not (a.ndim > 1 and dims.same(shape[-1], shape[-2])):
         raise CaptureError("svd of matrices that are not square, with full_matrices=True")
-    return _result("svd")(*la.parts(la.SVD(a), la.svd_shapes(a)))
+    return _result("svd")(*la.taken_apart(la.SVD(a), la.svd_parts(a)))
 
 
 @implements(np.sort)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import math
 from typing import Any
 
 import numpy as np
@@ -24,30 +25,29 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _reduce(op: Op, x: Any, axis: Any, keepdims: Any) -> Any:
+_ALL: tuple[tuple[int, ...], ...] = (), (0,), (0, 1), (0, 1, 2)  # axes of an array
+
+
+def reduced(op: Op, x: Any, axis: Any, keepdims: Any) -> Any:
+    """An array reduced along axes, in the dtype that the operation has."""
     ndim = x.ndim
-    if axis is None:
-        axes = tuple(range(ndim))
+    if axis is None and ndim < 4:
+        axes = _ALL[ndim]
     elif type(axis) is int and 0 <= axis < ndim:
         axes = (axis,)
     else:
         axes = normalize_axes(op.name, axis, ndim)
-    kept = keepdims is not False and keepdims is not np._NoValue and bool(keepdims)
+    if not axes:  # each element by itself
+        return astype(x, op.spec(_scalar_spec(x), axis=(), keepdims=False).dtype)
+    kept = bool(keepdims and keepdims is not np._NoValue)
     return apply(op, (x,), {"axis": axes, "keepdims": kept})
 
 
 def _accumulated(op: Op, x: Any, axis: Any, dtype: Any, keepdims: Any) -> Any:
     x = array(x)
-    of_all = x.ndim == 0 or axis == ()
-    if dtype is None and not of_all:
-        return _reduce(op, x, axis, keepdims)
-    if dtype is not None:
-        x = astype(x, dtype)
-    else:
-        x = astype(x, op.spec(_scalar_spec(x), axis=(), keepdims=False).dtype)
-    if of_all:
-        return astype(x, x.dtype)
-    total = _reduce(op, x, axis, keepdims)
+    if dtype is None:
+        return reduced(op, x, axis, keepdims)
+    total = reduced(op, astype(x, dtype), axis, keepdims)
     # NumPy adds in the dtype asked for; integers wrap alike whether that is done before or after
     return total if total.dtype == np.dtype(dtype) else astype(total, dtype)
 
@@ -67,7 +67,7 @@ def sum(
     where: Any = None,
 ) -> Any:
     """Sum along axes.  Integers are summed in 64 bits, float32 in float32."""
-    if out is not None or initial is not None or where is not None:
+    if not (out is initial is where is None):
         refuse("sum", out=out, initial=initial, where=where)
     return _accumulated(reductions.SUM, a, axis, dtype, keepdims)
 
@@ -89,9 +89,7 @@ def prod(
 
 def _extreme(op: Op, a: Any, axis: Any, out: Any, keepdims: Any, initial: Any, where: Any) -> Any:
     refuse(op.name, out=out, initial=initial, where=where)
-    a = array(a)
-    none = a.ndim == 0 or axis == ()
-    return astype(a, a.dtype) if none else _reduce(op, a, axis, keepdims)
+    return reduced(op, array(a), axis, keepdims)
 
 
 @implements(np.max, np.amax)
@@ -122,8 +120,7 @@ def min(
 
 def _logical(op: Op, a: Any, axis: Any, out: Any, keepdims: Any, where: Any) -> Any:
     refuse(op.name, out=out, where=where)
-    a = array(a)
-    return ew.NOT_EQUAL(a, 0) if a.ndim == 0 or axis == () else _reduce(op, a, axis, keepdims)
+    return reduced(op, array(a), axis, keepdims)
 
 
 @implements(np.any)
@@ -149,7 +146,7 @@ def _argument(op: Op, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
         a = views.EXPAND_DIMS(a, axes=(0,))
     if isinstance(axis, tuple):
         raise DTypeError(f"{op.name}: axis must be one integer or None, not {axis}")
-    return _reduce(op, a, axis, keepdims)
+    return reduced(op, a, axis, keepdims)
 
 
 @implements(np.argmax)
@@ -165,10 +162,10 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) 
 
 
 def _count(x: Any, axis: Any) -> Any:
-    total: Any = 1
-    for k in normalize_axes("mean", axis, x.ndim):
-        total = total * x.shape[k]
-    return total
+    shape = x.shape
+    return math.prod(
+        shape if axis is None else [shape[k] for k in normalize_axes("mean", axis, x.ndim)]
+    )
 
 
 @implements(np.mean)
@@ -182,11 +179,12 @@ def mean(
     where: Any = None,
 ) -> Any:
     """Arithmetic mean along axes; integers in float64."""
-    refuse("mean", out=out, where=where)
+    if not (out is where is None):
+        refuse("mean", out=out, where=where)
     a = array(a)
     if dtype is not None or a.dtype.kind in "biu":
         a = astype(a, dtype or np.float64)
-    return sum(a, axis=axis, keepdims=keepdims) / _count(a, axis)
+    return reduced(reductions.SUM, a, axis, keepdims) / _count(a, axis)
 
 
 @implements(np.var)

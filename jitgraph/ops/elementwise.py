@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError
-from ..spec import Spec, broadcast, is_inexact, promotion_type
+from ..spec import Spec, broadcast, is_inexact, promotion_type, real_dtype
 from ..symbolic_int import to_dim
 from ..warming import Warming
 from .op import UFUNCS, DType, Kind, Loop, Op, Rule, elementwise, register, rules, ufunc_dtypes
@@ -138,10 +138,6 @@ CONJUGATE: Op = elementwise(
 )
 
 
-def _part_dtype(x: Spec) -> DType:
-    return np.zeros((), x.dtype).real.dtype
-
-
 def _part(name: str, eval: Any, loop: str, unit: complex) -> Op:
     def rule(g: Any, out: Any, x: Any) -> Any:
         if not _is_complex(x):
@@ -154,10 +150,10 @@ def _part(name: str, eval: Any, loop: str, unit: complex) -> Op:
             name,
             Kind.ELEMENTWISE,
             lambda x: eval(np.asarray(x)).copy(),
-            lambda x: Spec(x.shape, _part_dtype(x)),
+            lambda x: Spec(x.shape, real_dtype(x.dtype)),
             (rule,),
             loop=row,
-            loop_dtypes=lambda x: (x.dtype, _part_dtype(x)),
+            loop_dtypes=lambda x: (x.dtype, real_dtype(x.dtype)),
         )
     )
 

@@ -1,36 +1,40 @@
 """Linear algebra by LAPACK, over the last two axes of stacks of matrices, and sorting.
 
 What gives several arrays is one operation whose result has them side by side along the last axis,
-as rows: `parts` takes them apart.  Rules of gradients are those of M. B. Giles, "Collected matrix
+as rows: `taken_apart` gives them.  Rules of gradients are those of M. B. Giles, "Collected matrix
 derivative results for forward and reverse mode algorithmic differentiation" (2008), and of
-J. Townsend, "Differentiating the singular value decomposition" (2016).
+J. Townsend, "Differentiating the singular value decomposition" (2016); of complex matrices those of
+S. Walter, L. Lehmann and R. Lamour, "On evaluating higher-order derivatives of the QR decomposition
+of tall matrices with full column rank in forward and reverse mode algorithmic differentiation"
+(2012), and of Z.-Q. Wan and S.-X. Zhang, "Automatic differentiation for complex valued SVD" (2019).
+
+Eigenvectors and singular vectors of complex matrices are what they are up to a phase.  A gradient
+is that of a result that does not depend on the phases.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import CaptureError, GradientError
+from ..errors import CaptureError
 from ..interpreter import made
-from ..spec import Spec, as_shape, broadcast, dims
-from ..symbolic import Dim, Shape, add, mul
+from ..spec import Spec, as_shape, broadcast, dims, real_dtype
+from ..symbolic import Dim, Shape, add, mul, product
 from . import elementwise as ew
 from .indexing import along
-from .library import MATMUL, swap_last
+from .library import CONCATENATE, MATMUL, swap_last
 from .op import Op, opaque
 from .views import EXPAND_DIMS, RESHAPE, SLICE, whole_slices
 
 Rule = Callable[..., Any]
 
 
-def _matrices(
-    name: str, x: Spec, square: bool = True, dtypes: str = "fd"
-) -> tuple[Shape, Dim, Dim]:
+def _matrices(name: str, x: Spec, square: bool = True) -> tuple[Shape, Dim, Dim]:
     """The sizes of a stack of matrices; what is none is left to NumPy, which says so."""
-    if x.ndim < 2 or x.dtype.char not in dtypes:
+    if x.ndim < 2 or x.dtype.char not in "fdFD":
         raise CaptureError(f"{name} of {x} is not captured")
     if square and not dims.same(x.shape[-1], x.shape[-2]):
         raise CaptureError(f"{name} of matrices that are not square")
@@ -39,18 +43,19 @@ def _matrices(
 
 def _of_matrices(
     name: str, eval: Callable[..., Any], shape: Callable[[Shape, Dim, Dim], Shape],
-    vjp: Rule | None, square: bool = True, dtypes: str = "fd", adjoint: bool = False,
+    vjp: Rule | None, square: bool = True, adjoint: bool = False, real: bool = False,
 ) -> Op:  # fmt: skip
+    """real: whether the result is, of complex matrices too."""
+
     def spec(x: Spec) -> Spec:
-        return Spec(shape(*_matrices(name, x, square, dtypes)), x.dtype)
+        dtype = real_dtype(x.dtype) if real else x.dtype
+        return Spec(shape(*_matrices(name, x, square)), dtype)
 
     return opaque(name, eval, spec, vjp, adjoint=adjoint)
 
 
-def _check_real(name: str, x: Any) -> None:
-    """Transposes in a rule, where those of complex matrices would be conjugated in part."""
-    if np.dtype(x.dtype).kind == "c":
-        raise GradientError(f"{name} of complex matrices has no gradient rule")
+def _is_complex(x: Any) -> bool:
+    return bool(np.dtype(x.dtype).kind == "c")
 
 
 def _eye(n: Dim, like: Any) -> Any:
@@ -71,7 +76,7 @@ def _lower(x: Any, diagonal: float) -> Any:
 
 def _adjoint(x: Any) -> Any:
     """The transpose, of complex matrices conjugated."""
-    return swap_last(ew.CONJUGATE(x) if np.dtype(x.dtype).kind == "c" else x)
+    return swap_last(ew.CONJUGATE(x) if _is_complex(x) else x)
 
 
 def _symmetric(x: Any) -> Any:
@@ -95,14 +100,12 @@ def _inverse_gradient(g: Any, out: Any, x: Any) -> Any:
     return -MATMUL(MATMUL(transposed, g), transposed)
 
 
-INV = _of_matrices(
-    "inv", np.linalg.inv, lambda batch, n, m: (*batch, n, m), _inverse_gradient, dtypes="fdFD"
-)
+INV = _of_matrices("inv", np.linalg.inv, lambda batch, n, m: (*batch, n, m), _inverse_gradient)
 
 
 def _solve_spec(a: Spec, b: Spec) -> Spec:
-    batch, n, _ = _matrices("solve", a, dtypes="fdFD")
-    others, rows, columns = _matrices("solve", b, square=False, dtypes="fdFD")
+    batch, n, _ = _matrices("solve", a)
+    others, rows, columns = _matrices("solve", b, square=False)
     if a.dtype != b.dtype or not dims.same(n, rows):
         raise CaptureError("solve of matrices that do not fit")
     return Spec((*broadcast("solve", [batch, others]), n, columns), a.dtype)
@@ -119,13 +122,25 @@ SOLVE: Op = opaque(
 )
 DET: Op = _of_matrices(
     "det", np.linalg.det, lambda batch, n, m: batch,
-    lambda g, out, x: _column(_column(g * out)) * swap_last(INV(x)), dtypes="fdFD",
+    lambda g, out, x: _column(_column(g * out)) * swap_last(INV(x)),
 )  # fmt: skip
+
+
+def _slogdet_gradient(g: Any, out: Any, x: Any) -> Any:
+    """The sign turns by the imaginary part of what the logarithm of the determinant grows by."""
+    factor = _column(_last(g, 1, 2))
+    if _is_complex(x):
+        turned = ew.IMAG(_last(g, 0, 1) * ew.CONJUGATE(_last(out, 0, 1)))
+        factor = ew.REAL(factor) + _column(turned) * 1j
+    return factor * _adjoint(INV(x))
+
+
 SLOGDET = _of_matrices(
     "slogdet",  # the sign, and the logarithm of the magnitude
     lambda x: np.stack(np.linalg.slogdet(x), axis=-1),
     lambda batch, n, m: (*batch, 2),
-    lambda g, out, x: _column(_last(g, 1, 2)) * swap_last(INV(x)),
+    _slogdet_gradient,
+    adjoint=True,
 )
 
 
@@ -144,7 +159,7 @@ def _cholesky_gradient(g: Any, out: Any, x: Any) -> Any:
 
 CHOLESKY = _of_matrices(
     "cholesky", np.linalg.cholesky, lambda batch, n, m: (*batch, n, m), _cholesky_gradient,
-    dtypes="fdFD", adjoint=True,
+    adjoint=True,
 )  # fmt: skip
 
 
@@ -162,24 +177,36 @@ def _pinv_gradient(g: Any, out: Any, x: Any) -> Any:
 
 PINV = _of_matrices(
     "pinv", np.linalg.pinv, lambda batch, n, m: (*batch, m, n), _pinv_gradient, square=False,
-    dtypes="fdFD", adjoint=True,
+    adjoint=True,
 )  # fmt: skip
 
 
 # decompositions
 
 
-def parts(packed: Any, shapes: Sequence[Shape]) -> list[Any]:
-    """The arrays that lie side by side along the last axis; shapes: without the stack's axes."""
+class Part(NamedTuple):
+    """One of the arrays that a decomposition gives: its shape without the stack's axes, and whether
+    it is real where the matrix is complex.
+    """
+
+    shape: Shape
+    real: bool = False
+
+    @property
+    def size(self) -> Dim:
+        return product(self.shape)
+
+
+def taken_apart(packed: Any, parts: Sequence[Part]) -> list[Any]:
+    """The arrays that lie side by side along the last axis."""
     batch = as_shape(packed.shape)[:-1]
-    found, start = [], 0
-    for shape in shapes:
-        size: Dim = 1
-        for d in shape:
-            size = mul(size, d)
-        stop = add(start, size)
-        found.append(RESHAPE(_last(packed, start, stop), shape=(*batch, *shape)))
-        start = stop  # type: ignore[assignment]
+    found: list[Any] = []
+    start: Dim = 0
+    for part in parts:
+        stop = add(start, part.size)
+        array = RESHAPE(_last(packed, start, stop), shape=(*batch, *part.shape))
+        found.append(ew.REAL(array) if part.real and _is_complex(array) else array)
+        start = stop
     return found
 
 
@@ -192,25 +219,29 @@ def _smaller(n: Dim, m: Dim) -> Dim:
     return m if dims.at_least(n, m) else n
 
 
-def eigh_shapes(x: Any) -> list[Shape]:
+def eigh_parts(x: Any) -> list[Part]:
     n = as_shape(x.shape)[-1]
-    return [(n,), (n, n)]
+    return [Part((n,), real=True), Part((n, n))]
 
 
-def qr_shapes(x: Any) -> list[Shape]:
+def qr_parts(x: Any) -> list[Part]:
     n, m = as_shape(x.shape)[-2:]
     k = _smaller(n, m)
-    return [(n, k), (k, m)]
+    return [Part((n, k)), Part((k, m))]
 
 
-def svd_shapes(x: Any) -> list[Shape]:
+def svd_parts(x: Any) -> list[Part]:
     n, m = as_shape(x.shape)[-2:]
     k = _smaller(n, m)
-    return [(n, k), (k,), (k, m)]
+    return [Part((n, k)), Part((k,), real=True), Part((k, m))]
+
+
+def slogdet_parts(x: Any) -> list[Part]:
+    return [Part(()), Part((), real=True)]
 
 
 def _decomposition(
-    name: str, eval: Callable[..., Sequence[Any]], shapes: Callable[[Any], list[Shape]],
+    name: str, eval: Callable[..., Sequence[Any]], parts: Callable[[Any], list[Part]],
     gradient: Callable[..., Any], square: bool = False,
 ) -> Op:  # fmt: skip
     """gradient: from the cotangents of the arrays, these, and the matrix."""
@@ -218,22 +249,18 @@ def _decomposition(
     def spec(x: Spec) -> Spec:
         batch, _, _ = _matrices(name, x, square)
         total: Dim = 0
-        for shape in shapes(x):
-            size: Dim = 1
-            for d in shape:
-                size = mul(size, d)
-            total = add(total, size)
+        for part in parts(x):
+            total = add(total, part.size)
         return Spec((*batch, total), x.dtype)
 
     def rule(g: Any, out: Any, x: Any) -> Any:
-        _check_real(name, x)
-        found = shapes(x)
-        return gradient(parts(g, found), parts(out, found), x)
+        found = parts(x)
+        return gradient(taken_apart(g, found), taken_apart(out, found), x)
 
     def whole(x: Any) -> Any:
         return _packed(eval(x), np.ndim(x) - 2)
 
-    return opaque(name, whole, spec, rule)
+    return opaque(name, whole, spec, rule, adjoint=True)
 
 
 def _differences(values: Any, squared: bool) -> Any:
@@ -252,57 +279,70 @@ def _diagonal(values: Any) -> Any:
 
 def _eigh_gradient(g: Sequence[Any], out: Sequence[Any], x: Any) -> Any:
     (gw, gv), (w, v) = g, out
-    back = swap_last(v)
+    back = _adjoint(v)
     inner = _diagonal(gw) + _differences(w, squared=False) * MATMUL(back, gv)
     return _symmetric(MATMUL(MATMUL(v, inner), back))
 
 
-EIGH = _decomposition("eigh", np.linalg.eigh, eigh_shapes, _eigh_gradient, square=True)
+EIGH = _decomposition("eigh", np.linalg.eigh, eigh_parts, _eigh_gradient, square=True)
 
 
 def _eigvalsh_gradient(g: Any, out: Any, x: Any) -> Any:
-    _, v = parts(EIGH(x), eigh_shapes(x))
+    _, v = taken_apart(EIGH(x), eigh_parts(x))
     return MATMUL(v * _row(g), _adjoint(v))
 
 
 EIGVALSH = _of_matrices(
-    "eigvalsh", np.linalg.eigvalsh, lambda batch, n, m: (*batch, n), _eigvalsh_gradient
+    "eigvalsh", np.linalg.eigvalsh, lambda batch, n, m: (*batch, n), _eigvalsh_gradient, real=True
 )
 
 
 def _qr_gradient(g: Sequence[Any], out: Sequence[Any], x: Any) -> Any:
+    """Of matrices of more columns than rows, q comes from the first columns: the rest of r is the
+    rest of the matrix in its coordinates.
+    """
     (gq, gr), (q, r) = g, out
-    if not dims.at_least(*as_shape(x.shape)[-2:]):
-        raise GradientError("qr of matrices of more columns than rows has no gradient rule")
-    m = MATMUL(r, swap_last(gr)) - MATMUL(swap_last(gq), q)
-    both = _lower(m, 1.0) + swap_last(_lower(m, 0.0))
-    return swap_last(SOLVE(r, swap_last(gq + MATMUL(q, both))))
+    rows, columns = as_shape(x.shape)[-2:]
+    if dims.at_least(rows, columns):
+        return _tall_qr_gradient(gq, gr, q, r)
+    rest, g_rest = _last(x, rows, columns), _last(gr, rows, columns)
+    gq = gq + MATMUL(rest, _adjoint(g_rest))
+    first = _tall_qr_gradient(gq, _last(gr, 0, rows), q, _last(r, 0, rows))
+    return CONCATENATE(first, MATMUL(q, g_rest), axis=x.ndim - 1)
 
 
-QR = _decomposition("qr", np.linalg.qr, qr_shapes, _qr_gradient)
+def _tall_qr_gradient(gq: Any, gr: Any, q: Any, r: Any) -> Any:
+    lower = _lower(MATMUL(r, _adjoint(gr)) - MATMUL(_adjoint(gq), q), 0.5)
+    both = lower + _adjoint(lower)
+    return _adjoint(SOLVE(r, _adjoint(gq + MATMUL(q, both))))
+
+
+QR = _decomposition("qr", np.linalg.qr, qr_parts, _qr_gradient)
 
 
 def _svd_gradient(g: Sequence[Any], out: Sequence[Any], x: Any) -> Any:
-    (gu, gs, gvt), (u, s, vt) = g, out
+    (gu, gs, gvh), (u, s, vh) = g, out
     f = _differences(s, squared=True)
-    ut, v, gv = swap_last(u), swap_last(vt), swap_last(gvt)
-    of_u, of_v = MATMUL(ut, gu), MATMUL(vt, gv)
-    left = (f * (of_u - swap_last(of_u))) * _row(s)
-    right = _column(s) * (f * (of_v - swap_last(of_v)))
-    whole = MATMUL(MATMUL(u, left + right + _diagonal(gs)), vt)
+    of_u, of_v = MATMUL(_adjoint(u), gu), MATMUL(vh, _adjoint(gvh))
+    turns = of_u - _adjoint(of_u)
+    inner = f * turns * _row(s) + _column(s) * (f * (of_v - _adjoint(of_v))) + _diagonal(gs)
+    if _is_complex(x):  # the phases of u and v turn together
+        here = _eye(as_shape(s.shape)[-1], s)
+        inner = inner + ew.WHERE(here, turns / _row(s), 0) * np.dtype(s.dtype).type(0.5)
     outside_u = (gu - MATMUL(u, of_u)) / _row(s)
-    outside_v = (gv - MATMUL(v, of_v)) / _row(s)
-    return whole + MATMUL(outside_u, vt) + MATMUL(u, swap_last(outside_v))
+    outside_v = (_adjoint(gvh) - MATMUL(_adjoint(vh), of_v)) / _row(s)
+    whole = MATMUL(MATMUL(u, inner), vh)
+    return whole + MATMUL(outside_u, vh) + MATMUL(u, _adjoint(outside_v))
 
 
 SVD = _decomposition(
-    "svd", lambda x: np.linalg.svd(x, full_matrices=False), svd_shapes, _svd_gradient
+    "svd", lambda x: np.linalg.svd(x, full_matrices=False), svd_parts, _svd_gradient
 )
 
 
 def _svdvals_gradient(g: Any, out: Any, x: Any) -> Any:
-    u, _, vt = parts(SVD(x), svd_shapes(x))
-    return MATMUL(u * _row(g), vt)
+    u, _, vh = taken_apart(SVD(x), svd_parts(x))
+    return MATMUL(u * _row(g), vh)
 
 
 SVDVALS = _of_matrices(
@@ -311,6 +351,7 @@ SVDVALS = _of_matrices(
     lambda batch, n, m: (*batch, _smaller(n, m)),
     _svdvals_gradient,
     square=False,
+    real=True,
 )
 
 

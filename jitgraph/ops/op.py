@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import interpreter
 from ..errors import DTypeError, ShapeError
+from ..interpreter import apply
 from ..spec import Spec, broadcast, dims, normalize_axes, promotion_type
 
 DType = np.dtype[Any]
@@ -84,7 +84,7 @@ class Op:
     adjoint: bool = False  # whether its rule conjugates what it has to, of complex numbers
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
-        return interpreter.apply(self, args, attrs)
+        return apply(self, args, attrs)
 
     def __repr__(self) -> str:
         return f"Op({self.name})"

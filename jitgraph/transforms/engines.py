@@ -12,8 +12,7 @@ from ..errors import CaptureError, GradientError, user_line
 from ..functions.creation import zeros_like
 from ..interpreter import tracing
 from ..ops.elementwise import CAST
-from ..tensor import (
-    Tensor,
+from ..tape import (
     closes_over,
     history,
     is_recording,
@@ -24,6 +23,7 @@ from ..tensor import (
     running,
     walk_back,
 )
+from ..tensor import Tensor
 from ..tree import flatten
 from .leaves import is_differentiable
 
@@ -73,7 +73,7 @@ class Tape:
         source = x if isinstance(x, Tensor) else Tensor(np.asarray(x))
         made = Tensor(source.data)
         source = source if is_recording() else source.detach()
-        record("variable", made, (source,), lambda g, output, create_graph, selected: [g])
+        record("variable", made, (source,), lambda g, output, create_graph: [g])
         self.variables.append(made)
         return made
 
@@ -153,15 +153,14 @@ class Tape:
         found = history([t for t in tensors if isinstance(t, Tensor) and t.requires_grad], ends)
         return any(
             _source(t).requires_grad if t in ends
-            else t._record is None or t in running.variables
+            else t._maker is None or t in running.variables
             for t in found
         )  # fmt: skip
 
 
 def _source(variable: Tensor) -> Tensor:
     """What a variable stands for."""
-    assert variable._record is not None
-    source: Tensor = variable._record.inputs[0]
+    source: Tensor = variable._inputs[0]
     return source
 
 

@@ -10,7 +10,8 @@ from .. import functions as F
 from ..errors import ShapeError, user_line
 from ..interpreter import tracing
 from ..spec import is_inexact
-from ..tensor import Tensor, is_differentiated
+from ..tape import is_differentiated
+from ..tensor import Tensor
 from ..tree import flatten
 
 _INEXACT = (float, complex, np.inexact)

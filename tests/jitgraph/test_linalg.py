@@ -54,7 +54,7 @@ OF_ALL = {
 }
 CASES = [
     *((name, f, x) for name, f in OF_SQUARES.items() for x in (SQUARE, STACK)),
-    *((name, f, x) for name, f in OF_ALL.items() for x in (SQUARE, STACK, TALL)),
+    *((name, f, x) for name, f in OF_ALL.items() for x in (SQUARE, STACK, TALL, TALL.T.copy())),
 ]
 EVERY = pytest.mark.parametrize(
     ("function", "x"), [c[1:] for c in CASES], ids=[f"{c[0]} {c[2].shape}" for c in CASES]
