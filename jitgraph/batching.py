@@ -20,7 +20,7 @@ from .methods import ArrayMethods
 from .ops import Kind, Op, views
 from .ops import elementwise as ew
 from .ops.fft import FFT, IRFFT, RFFT
-from .ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
+from .ops.indexing import AT, INDEX, INDEX_ADD, INDEX_PUT, PLACED
 from .ops.library import CONCATENATE, MATMUL
 from .ops.linalg import ARGSORT, SORT, STACKED
 from .ops.reductions import ANY
@@ -219,7 +219,7 @@ def _sorted(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) ->
 def _by_key(batch: Batch, op: Op, args: Sequence[Any], attrs: dict[str, Any]) -> Any:
     value, key = args[0].value, attrs["key"]
     moved = attrs | {"key": (slice(None), *(key if isinstance(key, tuple) else (key,)))}
-    if op is views.PLACED:
+    if op is PLACED:
         moved["shape"] = (value.shape[0], *attrs["shape"])
     return op(value, **moved)
 
@@ -241,7 +241,7 @@ _BY_KIND: dict[Kind, Rule] = {
 _RULES: dict[Op, Rule] = {
     BROADCAST_TO: _broadcast, views.FULL: _full, TRANSPOSE: _moved_axes, EXPAND_DIMS: _moved_axes,
     SQUEEZE: _moved_axes, views.RESHAPE: _reshape, views.SLICE: _slice, views.UPDATE: _slice,
-    views.ROLL: _roll, views.AT: _by_key, views.PLACED: _by_key, MATMUL: _matmul,
+    views.ROLL: _roll, AT: _by_key, PLACED: _by_key, MATMUL: _matmul,
     CONCATENATE: _concatenate, INDEX: _indexed, INDEX_PUT: _indexed, INDEX_ADD: _indexed,
     SORT: _sorted, ARGSORT: _sorted,
     **dict.fromkeys(STACKED, _stacked), **dict.fromkeys((FFT, RFFT, IRFFT), _transformed),

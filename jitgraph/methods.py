@@ -142,13 +142,13 @@ class ArrayMethods:
     __gt__, __ge__ = _operator(ew.GREATER), _operator(ew.GREATER_EQUAL)
 
     def __neg__(self) -> Any:
-        return ew.NEGATIVE(self)
+        return apply(ew.NEGATIVE, (self,), {})
 
     def __pos__(self) -> Any:
         return ew.POSITIVE(self)
 
     def __abs__(self) -> Any:
-        return ew.ABSOLUTE(self)
+        return apply(ew.ABSOLUTE, (self,), {})
 
     def __invert__(self) -> Any:
         return ew.INVERT(self)
@@ -157,6 +157,10 @@ class ArrayMethods:
         """As NumPy's operator does it: a square, a root and a reciprocal have their own
         operations.
         """
+        if type(exponent) is int and exponent > 1:
+            if exponent == 2:
+                return apply(ew.SQUARE, (self,), {})
+            return apply(ew.POWER, (self, exponent), {})
         if isinstance(exponent, SymbolicInt):
             exponent = int(exponent)  # what a power costs depends on its value
         if type(exponent) in (int, float):

@@ -139,6 +139,8 @@ def broadcast(name: str, shapes: Sequence[Shape]) -> Shape:
 
 
 def normalize_axis(name: str, axis: Any, ndim: int) -> int:
+    if type(axis) is int and -ndim <= axis < ndim:
+        return axis % ndim
     if isinstance(axis, float) or not hasattr(axis, "__index__"):
         raise DTypeError(f"{name}: axis must be an integer, not {axis!r}")
     number = int(axis)

@@ -21,7 +21,8 @@ from .functions.base import FUNCTIONS, operand
 from .functions.indexing import getitem, is_basic_key
 from .methods import ArrayMethods
 from .ops import UFUNCS, Op
-from .ops.views import AT
+from .ops.indexing import AT
+from .ops.library import MATMUL
 from .spec import SUPPORTED, check_dtype, is_inexact
 from .tape import OnTape, is_differentiated, mode, needs_grad, sequence, walk_back
 from .tree import flatten, map_leaves
@@ -164,7 +165,7 @@ class Tensor(OnTape, ArrayMethods):
         self.data[_plain(key)] = _plain(value)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        op = UFUNCS.get(ufunc)
+        op = MATMUL if ufunc is np.matmul else UFUNCS.get(ufunc)
         if op is not None and method == "__call__" and not kwargs:
             for given in inputs:
                 if type(given) not in _AS_THEY_ARE:
@@ -203,11 +204,13 @@ class Tensor(OnTape, ArrayMethods):
         return self
 
     def __getitem__(self, key: Any) -> Any:
-        if is_basic_key(key) and interpreter.tracing.trace is None:
-            try:
-                return interpreter.apply(AT, (self,), {"key": key})
-            except IndexError:
-                return getitem(self, key)  # raises, and says more
+        if interpreter.tracing.trace is None:
+            plain = np.asarray(_plain(key)) if type(key) in (list, Tensor) else key
+            if is_basic_key(plain) or (type(plain) is np.ndarray and plain.dtype.kind in "iub"):
+                try:
+                    return interpreter.apply(AT, (self,), {"key": plain})
+                except IndexError:
+                    return getitem(self, key)  # raises, and says more
         if _is_general_index(key):
             return _general_index(self, key)
         return getitem(self, key)

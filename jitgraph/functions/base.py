@@ -29,11 +29,9 @@ def implements(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
 
 def operand(x: Any) -> Any:
     """A value operations accept: lists become arrays, Python scalars stay as they are."""
-    return (
-        x
-        if hasattr(x, "ndim") or type(x) in PYTHON_SCALARS or isinstance(x, SymbolicInt)
-        else np.asarray(x)
-    )
+    if type(x) in _WITH_AXES or type(x) in PYTHON_SCALARS:
+        return x
+    return x if hasattr(x, "ndim") or isinstance(x, SymbolicInt) else np.asarray(x)
 
 
 _WITH_AXES: set[type] = {np.ndarray}  # classes of values that are arrays as they are

@@ -6,6 +6,8 @@ one operand alone are summed first, letters of both that the result keeps are ba
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from ..errors import ShapeError
@@ -17,7 +19,7 @@ from .views import moveaxis, reshape
 
 
 def contract(subscripts: str, operands: list[Any]) -> Any:
-    terms, result = parse(subscripts, [x.ndim for x in operands])
+    terms, result = parse(subscripts, tuple([x.ndim for x in operands]))
     x, letters = _diagonals(operands[0], terms[0])
     for k, (other, other_letters) in enumerate(zip(operands[1:], terms[1:], strict=True), start=2):
         needed = set(result).union(*terms[k:])
@@ -26,7 +28,8 @@ def contract(subscripts: str, operands: list[Any]) -> Any:
     return _ordered(*_summed(x, letters, set(result)), result)
 
 
-def parse(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
+@cache
+def parse(subscripts: str, ndims: tuple[int, ...]) -> tuple[Sequence[str], str]:
     """Terms and result as letters, with `...` spelled out in letters of its own."""
     text = subscripts.replace(" ", "")
     left, arrow, result = text.partition("->")
@@ -56,7 +59,7 @@ def parse(subscripts: str, ndims: list[int]) -> tuple[list[str], str]:
         raise ShapeError(f"einsum: the result's letter {unknown[0]!r} is in no operand")
     if len(set(result)) != len(result):
         raise ShapeError(f"einsum: the result {result!r} repeats a letter")
-    return spelled, result
+    return tuple(spelled), result
 
 
 def _diagonals(x: Any, letters: str) -> tuple[Any, str]:
@@ -111,12 +114,16 @@ def _pair(x: Any, a: str, y: Any, b: str, needed: set[str]) -> tuple[Any, str]:
         _ordered(y, b, batch + contracted + columns), batch, contracted, columns, size
     )
     joined = library.MATMUL(left, right)
+    if len(rows) == len(columns) == 1:
+        return joined, letters
     if not letters:
         return views.SQUEEZE(joined, axes=(0, 1)), letters
     return reshape(joined, [to_dim(size[c]) for c in letters]), letters
 
 
 def _matrices(x: Any, batch: str, rows: str, columns: str, size: dict[str, Any]) -> Any:
+    if len(rows) == len(columns) == 1:
+        return x
     return reshape(
         x, [to_dim(size[c]) for c in batch] + [_product(rows, size), _product(columns, size)]
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CaptureError, DTypeError
+from ..interpreter import apply
 from ..ops import elementwise as ew
 from ..ops.op import Op
 from ..spec import check_dtype
@@ -97,14 +98,14 @@ __all__ = [
 
 def _unary(op: Op) -> Callable[[Any], Any]:
     def function(x: Any, /) -> Any:
-        return op(operand(x))
+        return apply(op, (operand(x),), {})
 
     return _documented(function, op)
 
 
 def _binary(op: Op) -> Callable[[Any, Any], Any]:
     def function(x: Any, y: Any, /) -> Any:
-        return op(operand(x), operand(y))
+        return apply(op, (operand(x), operand(y)), {})
 
     return _documented(function, op)
 
@@ -147,7 +148,7 @@ left_shift, right_shift = map(_binary, (ew.LEFT_SHIFT, ew.RIGHT_SHIFT))
 @implements(np.where)
 def where(condition: Any, x: Any, y: Any) -> Any:
     """`x` where the condition holds, `y` elsewhere; the three broadcast."""
-    return ew.WHERE(operand(condition), operand(x), operand(y))
+    return apply(ew.WHERE, (operand(condition), operand(x), operand(y)), {})
 
 
 @implements(np.clip)
@@ -161,14 +162,15 @@ def clip(
     max: Any = None,
 ) -> Any:
     """Elements limited to [a_min, a_max]; None leaves a side open."""
-    refuse("clip", out=out)
+    if out is not None:
+        refuse("clip", out=out)
     low = a_min if a_min is not None else min
     high = a_max if a_max is not None else max
     x = operand(x)
     if low is not None:
-        x = ew.MAXIMUM(x, operand(low))
+        x = apply(ew.MAXIMUM, (x, operand(low)), {})
     if high is not None:
-        x = ew.MINIMUM(x, operand(high))
+        x = apply(ew.MINIMUM, (x, operand(high)), {})
     return astype(x, array(x).dtype) if low is None and high is None else x
 
 
@@ -178,7 +180,9 @@ def astype(x: Any, dtype: Any, /, *, copy: bool = True) -> Any:
     target = np.dtype(dtype)
     check_dtype(target, "the target")
     x = array(x)
-    return x if x.dtype == target and not copy else ew.CAST(x, dtype=target)
+    if not copy and x.dtype == target:
+        return x
+    return apply(ew.CAST, (x,), {"dtype": target})
 
 
 @implements(np.round)

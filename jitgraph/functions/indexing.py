@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BoundsError, CaptureError
+from ..interpreter import apply
 from ..ops import indexing
 from ..symbolic_int import SymbolicInt
 from .base import array
@@ -38,7 +39,7 @@ def getitem(x: Any, key: Any) -> Any:
 
 def take_axis(x: Any, index: Any, axis: int) -> Any:
     """Elements at integer positions along an axis; negative ones count from the end."""
-    return indexing.INDEX(x, array(index), axes=(axis,), front=False)
+    return apply(indexing.INDEX, (x, array(index)), {"axes": (axis,), "front": False})
 
 
 def gathered(x: Any, key: Any) -> Gather:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CaptureError, ShapeError
+from ..interpreter import apply
 from ..ops import elementwise as ew
 from ..ops import library
 from ..spec import normalize_axis
@@ -32,13 +33,15 @@ __all__ = [
 @implements(np.concatenate)
 def concatenate(arrays: Sequence[Any], /, axis: Any = 0, out: Any = None, **options: Any) -> Any:
     """Arrays joined along an existing axis (None: all of them flattened)."""
-    refuse("concatenate", out=out, **options)
+    if out is not None or options:
+        refuse("concatenate", out=out, **options)
     parts = [array(a) for a in arrays]
     if not parts:
         raise ShapeError("need at least one array to concatenate")
     if axis is None:
         parts, axis = [ravel(p) for p in parts], 0
-    return library.CONCATENATE(*parts, axis=normalize_axis("concatenate", axis, parts[0].ndim))
+    axis = normalize_axis("concatenate", axis, parts[0].ndim)
+    return apply(library.CONCATENATE, tuple(parts), {"axis": axis})
 
 
 @implements(np.stack)
@@ -75,18 +78,19 @@ def matmul(x: Any, y: Any, /) -> Any:
     """Matrix product by NumPy's rules: leading axes broadcast, 1-d operands are a row and a
     column.
     """
-    return library.MATMUL(array(x), array(y))
+    return apply(library.MATMUL, (array(x), array(y)), {})
 
 
 @implements(np.dot)
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     """Dot product of vectors, matrix product of matrices, `tensordot` of the last axes beyond."""
-    refuse("dot", out=out)
+    if out is not None:
+        refuse("dot", out=out)
     a, b = array(a), array(b)
+    if 1 <= a.ndim <= 2 and 1 <= b.ndim <= 2:
+        return apply(library.MATMUL, (a, b), {})
     if a.ndim == 0 or b.ndim == 0:
         return ew.MULTIPLY(a, b)
-    if a.ndim <= 2 and b.ndim <= 2:
-        return library.MATMUL(a, b)
     letters = "abcdefghijklmnopqrstuvwxyz"
     left = letters[: a.ndim]
     right = list(letters[a.ndim : a.ndim + b.ndim])
@@ -98,7 +102,8 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 @implements(np.take)
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "raise") -> Any:
     """Elements at integer positions along an axis (None: of the flattened array)."""
-    refuse("take", out=out)
+    if out is not None:
+        refuse("take", out=out)
     if mode != "raise":
         raise CaptureError(f"take: mode {mode!r} is not supported")
     a = array(a)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CaptureError, DTypeError
+from ..interpreter import apply
 from ..ops import Op, scans
 from ..spec import normalize_axis
 from .base import array, implements, refuse
@@ -22,7 +23,7 @@ def _running(op: Op, a: Any, axis: Any, dtype: Any) -> Any:
         a = astype(a, dtype)
     if axis is None or a.ndim == 0:
         a, axis = ravel(a), 0
-    found = op(a, axis=normalize_axis(op.name, axis, a.ndim))
+    found = apply(op, (a,), {"axis": normalize_axis(op.name, axis, a.ndim)})
     return found if dtype is None or found.dtype == np.dtype(dtype) else astype(found, dtype)
 
 
@@ -48,7 +49,8 @@ _ACCUMULATED: dict[np.ufunc, Op] = {
 @implements(np.cumsum)
 def cumsum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
     """Sums of the first one, two, three... elements along an axis, or of all in C order."""
-    refuse("cumsum", out=out)
+    if out is not None:
+        refuse("cumsum", out=out)
     return _running(scans.CUMSUM, a, axis, dtype)
 
 

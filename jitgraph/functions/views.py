@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import BoundsError, CaptureError
+from ..interpreter import apply, is_tracing
 from ..ops import views
+from ..ops.indexing import AT
 from ..spec import as_shape, normalize_axes, normalize_axis
 from ..spec import dims as sizes
 from ..symbolic import add
@@ -24,7 +27,7 @@ __all__ = [
 @implements(np.broadcast_to)
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     """A view of the wanted shape, repeating along axes of size one."""
-    return views.BROADCAST_TO(operand(array), shape=as_shape(shape))
+    return apply(views.BROADCAST_TO, (operand(array),), {"shape": as_shape(shape)})
 
 
 @implements(np.reshape)
@@ -32,7 +35,7 @@ def reshape(a: Any, /, shape: Any = None, order: str = "C", *, copy: Any = None)
     """The same elements in C order under another shape; one size may be -1."""
     if order != "C":
         raise CaptureError(f"reshape: order {order!r} is not supported; transpose first")
-    return views.RESHAPE(array(a), shape=as_shape(shape))
+    return apply(views.RESHAPE, (array(a),), {"shape": as_shape(shape)})
 
 
 @implements(np.ravel)
@@ -45,21 +48,23 @@ def ravel(a: Any, order: str = "C") -> Any:
 def transpose(a: Any, axes: Any = None) -> Any:
     """Axes permuted; reversed where none are given."""
     a = array(a)
+    ndim = a.ndim
     if axes is None:
-        order = tuple(reversed(range(a.ndim)))
+        order = tuple(range(ndim - 1, -1, -1))
     else:
-        order = tuple(normalize_axis("transpose", k, a.ndim) for k in axes)
-    return views.TRANSPOSE(a, axes=order)
+        order = tuple([normalize_axis("transpose", k, ndim) for k in axes])
+    return apply(views.TRANSPOSE, (a,), {"axes": order})
 
 
 @implements(np.swapaxes)
 def swapaxes(a: Any, axis1: int, axis2: int) -> Any:
     """Two axes exchanged."""
     a = array(a)
-    order = list(range(a.ndim))
-    i, j = (normalize_axis("swapaxes", k, a.ndim) for k in (axis1, axis2))
-    order[i], order[j] = order[j], order[i]
-    return views.TRANSPOSE(a, axes=tuple(order))
+    ndim = a.ndim
+    order = list(range(ndim))
+    i, j = normalize_axis("swapaxes", axis1, ndim), normalize_axis("swapaxes", axis2, ndim)
+    order[i], order[j] = j, i
+    return apply(views.TRANSPOSE, (a,), {"axes": tuple(order)})
 
 
 @implements(np.moveaxis)
@@ -82,8 +87,11 @@ def _sequence(x: Any) -> Sequence[Any]:
 def expand_dims(a: Any, axis: Any) -> Any:
     """New axes of size one at these positions of the result."""
     a = array(a)
-    ndim = a.ndim + len(_sequence(axis))
-    return views.EXPAND_DIMS(a, axes=normalize_axes("expand_dims", axis, ndim))
+    if type(axis) is int:
+        axes: tuple[int, ...] = (normalize_axis("expand_dims", axis, a.ndim + 1),)
+    else:
+        axes = normalize_axes("expand_dims", axis, a.ndim + len(_sequence(axis)))
+    return apply(views.EXPAND_DIMS, (a,), {"axes": axes})
 
 
 @implements(np.squeeze)
@@ -91,10 +99,10 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     """Without its axes of size one, or without the given ones."""
     a = array(a)
     if axis is None:
-        axes = tuple(k for k, d in enumerate(a.shape) if d == 1)
+        axes = tuple([k for k, d in enumerate(a.shape) if d == 1])
     else:
         axes = normalize_axes("squeeze", axis, a.ndim)
-    return views.SQUEEZE(a, axes=axes)
+    return apply(views.SQUEEZE, (a,), {"axes": axes})
 
 
 @implements(np.flip)
@@ -108,6 +116,9 @@ def flip(m: Any, axis: Any = None) -> Any:
 
 def basic_view(x: Any, items: Sequence[Any]) -> Any:
     """`x[items]` for integers, slices and `None`; an item for each axis of `x`."""
+    if not is_tracing():
+        with contextlib.suppress(IndexError):  # what follows says more
+            return apply(AT, (x,), {"key": tuple(items)})
     slices: list[views.Slice] = []
     dropped: list[int] = []
     new_axes: list[int] = []

@@ -50,17 +50,14 @@ def _adjacent(axes: Axes) -> bool:
     return axes == tuple(range(axes[0], axes[0] + len(axes)))
 
 
-def _fronted(x: Any, count: int, axes: Axes, front: bool) -> Any:
-    """`x[key]` has its gathered axes in place; with `front` they come first all the same."""
-    if front and _adjacent(axes) and axes[0]:
-        return np.moveaxis(x, range(axes[0], axes[0] + count), range(count))
-    return x
-
-
 def _index_eval(x: Any, *index: Any, axes: Axes, front: bool) -> Any:
+    """`x[key]` has its gathered axes in place; with `front` they come first all the same."""
     x = np.asarray(x)
     found = x[_key(x.ndim, index, axes)]
-    return _fronted(found, np.broadcast(*index).ndim, axes, front)
+    if front and _adjacent(axes) and axes[0]:
+        count = np.broadcast(*index).ndim
+        return np.moveaxis(found, range(axes[0], axes[0] + count), range(count))
+    return found
 
 
 def _placed(x: Any, value: Any, index: tuple[Any, ...], axes: Axes, front: bool) -> Any:
@@ -166,3 +163,37 @@ def along(x: Any, positions: Any, axis: int) -> Any:
     """The elements at positions along an axis."""
     index = places_along(as_shape(x.shape), positions, axis)
     return INDEX(x, *index, axes=tuple(range(len(index))), front=False)
+
+
+# `x[key]` by integers, slices and `None`, or by one array of positions or a mask, and what takes a
+# cotangent back: in dynamic mode one operation, where a graph has several.  None is in the table.
+
+
+def _not_in_graphs(*specs: Spec, **attrs: Any) -> Spec:
+    raise AssertionError("a graph has other operations for this")
+
+
+def _in_zeros(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
+    whole = np.zeros(shape, x.dtype)
+    array = next((k for k in (key if isinstance(key, tuple) else (key,)) if _has_axes(k)), None)
+    if array is None or array.dtype == bool:
+        whole[key] = x
+    elif array is key:
+        add_in_place(whole, x, key, axes=(0,), front=False)
+    else:
+        np.add.at(whole, key, x)
+    return whole
+
+
+def _has_axes(key: Any) -> bool:
+    return isinstance(key, np.ndarray)
+
+
+AT: Op = Op(
+    "at", Kind.VIEW, lambda x, *, key: x[key], _not_in_graphs,
+    (lambda g, out, x, *, key: PLACED(g, key=key, shape=x.shape),), fresh=False,
+)  # fmt: skip
+PLACED: Op = Op(
+    "placed", Kind.OPAQUE, _in_zeros, _not_in_graphs,
+    (lambda g, out, x, *, key, shape: AT(g, key=key),),
+)  # fmt: skip

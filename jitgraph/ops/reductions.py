@@ -65,10 +65,10 @@ ANY = reduction("any", np.any, _boolean)
 ALL = reduction("all", np.all, _boolean)
 
 
-def _argument(name: str, numpy: Any) -> Op:
+def _argument(name: str) -> Op:
     def eval(x: Any, *, axis: tuple[int, ...], keepdims: bool) -> Any:
         whole = len(axis) != 1  # argmax of all axes counts through the flattened array
-        return numpy(x, axis=None if whole else axis[0], keepdims=keepdims)
+        return getattr(np.asarray(x), name)(None if whole else axis[0], keepdims=keepdims)
 
     def spec(x: Spec, *, axis: tuple[int, ...], keepdims: bool) -> Spec:
         refuse_empty(name, x, axis)
@@ -77,5 +77,5 @@ def _argument(name: str, numpy: Any) -> Op:
     return register(Op(name, Kind.REDUCE, eval, spec, combine=Combine(name)))
 
 
-ARGMAX = _argument("argmax", np.argmax)
-ARGMIN = _argument("argmin", np.argmin)
+ARGMAX = _argument("argmax")
+ARGMIN = _argument("argmin")

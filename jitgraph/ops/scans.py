@@ -65,7 +65,7 @@ def _extreme_gradient(g: Any, out: Any, x: Any, *, axis: int) -> Any:
     return INDEX_ADD(zeros, g, *index, axes=tuple(range(len(shape))), front=False)
 
 
-CUMSUM: Op = _scan("cumsum", np.cumsum, SUM, _sum_gradient)
+CUMSUM: Op = _scan("cumsum", lambda x, *, axis: np.asarray(x).cumsum(axis), SUM, _sum_gradient)
 CUMPROD: Op = _scan("cumprod", np.cumprod, PROD, _product_gradient)
 CUMMAX: Op = _scan("cummax", np.maximum.accumulate, MAX, _extreme_gradient)
 CUMMIN: Op = _scan("cummin", np.minimum.accumulate, MIN, _extreme_gradient)

@@ -44,9 +44,21 @@ def broadcast_index(index: Index, shape: Shape) -> Index:
     return tuple(0 if isinstance(d, int) and d == 1 else i for i, d in zip(own, shape, strict=True))
 
 
+def _broadcast(x: Any, *, shape: tuple[int, ...]) -> Any:
+    """As `np.broadcast_to` does it, without what that does for subclasses of arrays."""
+    if shape and min(shape) < 0:
+        raise ValueError("sizes to broadcast to can't be negative")
+    array = (np.asarray(x),)
+    return np.nditer(array, _BROADCASTING, _READ, itershape=shape, order="C").itviews[0]
+
+
+_BROADCASTING: Any = ["multi_index", "zerosize_ok"]
+_READ: Any = ["readonly"]
+
+
 BROADCAST_TO = view(
     "broadcast_to",
-    np.broadcast_to,
+    _broadcast,
     _broadcast_spec,
     lambda index, x, *, shape: broadcast_index(index, x.shape),
     lambda g, out, x, *, shape: g,  # the engine sums what was broadcast
@@ -118,9 +130,16 @@ def _expand_spec(x: Spec, *, axes: tuple[int, ...]) -> Spec:
     return Spec(tuple(1 if k in axes else next(rest) for k in range(x.ndim + len(axes))), x.dtype)
 
 
+def _expanded(x: Any, *, axes: tuple[int, ...]) -> Any:
+    shape = list(np.shape(x))
+    for k in axes:
+        shape.insert(k, 1)
+    return np.asarray(x).reshape(shape)
+
+
 EXPAND_DIMS = view(
     "expand_dims",
-    lambda x, *, axes: np.expand_dims(x, axes),
+    _expanded,
     _expand_spec,
     lambda index, x, *, axes: tuple(i for k, i in enumerate(index) if k not in axes),
     lambda g, out, x, *, axes: SQUEEZE(g, axes=axes),
@@ -144,7 +163,7 @@ def _squeeze_index(index: Index, x: Spec, *, axes: tuple[int, ...]) -> Index:
 
 SQUEEZE: Op = view(
     "squeeze",
-    lambda x, *, axes: np.squeeze(x, axes),
+    lambda x, *, axes: np.asarray(x).squeeze(axes),
     _squeeze_spec,
     _squeeze_index,
     lambda g, out, x, *, axes: EXPAND_DIMS(g, axes=axes),
@@ -257,28 +276,6 @@ def _slice_index(index: Index, x: Spec, *, slices: tuple[Slice, ...]) -> Index:
 
 def _slice_gradient(g: Any, out: Any, x: Any, *, slices: tuple[Slice, ...]) -> Any:
     return UPDATE(create(FULL, np.zeros((), g.dtype)[()], shape=x.shape), g, slices=slices)
-
-
-def _placed(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
-    whole = np.zeros(shape, x.dtype)
-    whole[key] = x
-    return whole
-
-
-def _not_in_graphs(*specs: Spec, **attrs: Any) -> Spec:
-    raise AssertionError("a graph has other operations for this")
-
-
-# `x[key]` by a key of integers, slices and `None`, and what takes a cotangent back: in dynamic mode
-# one operation, where a graph has several.  Neither is in the table.
-AT: Op = Op(
-    "at", Kind.VIEW, lambda x, *, key: x[key], _not_in_graphs,
-    (lambda g, out, x, *, key: PLACED(g, key=key, shape=x.shape),), fresh=False,
-)  # fmt: skip
-PLACED: Op = Op(
-    "placed", Kind.OPAQUE, _placed, _not_in_graphs,
-    (lambda g, out, x, *, key, shape: AT(g, key=key),),
-)  # fmt: skip
 
 
 SLICE = view(
