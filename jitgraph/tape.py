@@ -135,10 +135,10 @@ def walk_back(
 
 def _by_plain_rules(tensor: Any, g: Any, pending: dict[Any, Any]) -> bool:
     """What `vjp.cotangents` does for most operations, with the fewest calls; False for the rest."""
-    op, out = tensor._maker, tensor.data
-    if type(op) is not Op or op.vjp_all is not None or out.dtype.kind != "f":
+    op = tensor._maker
+    if type(op) is not Op or op.vjp_all is not None or tensor.data.dtype.kind != "f":
         return False
-    operands, attrs = tensor._operands, tensor._attrs
+    out, operands, attrs = tensor.data, tensor._operands, tensor._attrs
     for source, rule, x in zip(tensor._inputs, op.vjp, operands, strict=False):
         if rule is None or not isinstance(source, OnTape) or not source.requires_grad:
             continue
