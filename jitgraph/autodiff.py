@@ -13,7 +13,7 @@ from typing import Any
 
 from .capture import Trace, Tracer, with_superseded
 from .capture.trace import GradientRule
-from .control_gradients import ControlGradient, results_of_side
+from .control_gradients import control_cotangents, results_of_side
 from .errors import GradientError
 from .graph import CONSTANT, INPUT, Graph, Node, reachable, sizes_assumed
 from .interpreter import tracing
@@ -136,8 +136,9 @@ def pulled_back(
             trace.where = node.where
             needs = [i in active for i in node.inputs]
             reached = _reached(node, needs, trace)
-            found = ControlGradient(trace, node, controlled.pop(node), needs, reached, pulled_back)
-            for source, part in zip(node.inputs, found.cotangents(), strict=True):
+            of_results = controlled.pop(node)
+            found = control_cotangents(trace, node, of_results, needs, reached, pulled_back)
+            for source, part in zip(node.inputs, found, strict=True):
                 add_all(source, part)
             continue
         g = pending.pop(node, None)

@@ -35,7 +35,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 MOST_VERSIONS = 8  # of one signature
 MOST_FORMS = 8  # in which calls are written that get a stub
-MOST_KERNELS, MOST_CALLS = 60, 10  # without asking Numba for the function as it is written
+# without asking Numba for the function as it is written
+MOST_KERNELS, MOST_CALLS, MOST_OPERATIONS = 60, 10, 600
 NATIVE_FROM = 2  # calls that found a program, before a stub is made for it
 
 
@@ -375,8 +376,12 @@ class CompiledFunction:
             raise _UnrolledError(str(error)) from None
         if most is not None and not specialisation.graph.effects:
             kernels, calls = specialisation.kernels_to_compile, len(specialisation.captured.hosts)
-            if kernels > most or calls > MOST_CALLS:
-                reason = f"{self.__name__}: its loops make {kernels} kernels and {calls} calls"
+            operations = len(specialisation.graph.nodes) if kernels else 0
+            if kernels > most or calls > MOST_CALLS or operations > MOST_OPERATIONS:
+                reason = (
+                    f"{self.__name__}: its loops make {operations} operations in {kernels} kernels "
+                    f"and {calls} calls"
+                )
                 raise _UnrolledError(f"{reason}, in a row", specialisation)
         specialisation.forward  # noqa: B018 - compiles
         self._keep(specialisation, bound, arguments)

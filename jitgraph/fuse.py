@@ -37,6 +37,7 @@ from .spec import COMPLEX, FUSABLE
 from .symbolic import Dim
 
 RECOMPUTE_FLOPS = 16  # an operand this cheap is computed twice rather than stored
+MOST_OPERATIONS = 200  # of a kernel, whose compilation takes longer than that of two halves
 MOST_ARRAYS = 12  # that groups read which are joined for having some in common
 MOST_READ_AGAIN = 3  # arrays read to compute an operand again: to store it costs as much
 SPREAD_FLOPS = 3  # the same for one that would be computed once per row
@@ -212,6 +213,9 @@ class _Fusion:
         self, node: Node, operands: list[tuple[Node, Index]], group: Group, home: Group | None
     ) -> Index | str:
         """Where the operation sits in the group's domain, or why it has no place there."""
+        together = {group} if home is None else {group, home}
+        if sum(len(g.place) for g in together) >= MOST_OPERATIONS:
+            return f"a kernel of more than {MOST_OPERATIONS} operations takes long to compile"
         domain = domain_of(node)
         own_to_group: dict[int, int] = {}
         for source, index in operands:
@@ -259,7 +263,6 @@ class _Fusion:
                 return "it runs across the rows of a reduction"
         if group.reduced and not rows and covered and node.kind is not Kind.REDUCE:
             return "the whole array is one row: a second kernel runs in parallel"
-        together = {group} if home is None else {group, home}
         if self._reaches(
             [s for s, _ in operands if self.group_of.get(s) not in together], together
         ):
@@ -380,7 +383,7 @@ class _Fusion:
 
     def _are_siblings(self, a: Group, b: Group) -> bool:
         plain = all(not (g.nested or g.across or g.along_rows) for g in (a, b))
-        if not plain or a.domain != b.domain:
+        if not plain or a.domain != b.domain or len(a.place) + len(b.place) > MOST_OPERATIONS:
             return False
         if a.reduced and b.reduced and a.reduced != b.reduced:
             return False

@@ -314,7 +314,7 @@ class LoopIndexError(Exception):
     """The value of a loop's index decides something, which differs from step to step."""
 
 
-def _slope(dim: Dim, name: str) -> int | None:
+def slope(dim: Dim, name: str) -> int | None:
     """The coefficient of a symbol in an expression that is linear in it."""
     if isinstance(dim, int):
         return 0
@@ -374,10 +374,10 @@ class ShapeEnv:
         for name, largest in self.largest.items():
             if name not in symbols(dim):
                 continue
-            slope = _slope(dim, name)
-            if slope is None:
+            rise = slope(dim, name)
+            if rise is None:
                 raise LoopIndexError(f"{dim} is asked for in a loop")
-            ends = (SMALLEST, largest) if slope > 0 else (largest, SMALLEST)
+            ends = (SMALLEST, largest) if rise > 0 else (largest, SMALLEST)
             low, high = (
                 substitute(x, {name: end}) for x, end in zip((low, high), ends, strict=True)
             )

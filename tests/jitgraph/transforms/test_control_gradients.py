@@ -152,17 +152,6 @@ def test_any_moderate_number_of_steps_is_one_program() -> None:
     assert compiled.cache_info().captures == 1
 
 
-def test_loops_of_unknown_length_are_differentiated_on_the_tape() -> None:
-    def until(x):
-        while x.sum() < 30.0:
-            x = x * 1.5
-        return (x**2).sum()
-
-    np.testing.assert_allclose(grad(until)(X), differences(until, X), rtol=1e-7)
-    with pytest.raises(jitgraph.GradientError, match="known when it has run"):
-        jitgraph.compile(grad(until), strict=True)(X)
-
-
 @pytest.mark.parametrize("function", [decaying, nested, many_steps], ids=lambda f: f.__name__)
 def test_on_tensors_a_compiled_loop_goes_back_as_a_loop(function) -> None:
     compiled = jitgraph.compile(function, strict=True)
