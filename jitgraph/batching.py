@@ -7,7 +7,7 @@ operation is carried out on all elements at once, by a rule for its kind.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,10 +29,6 @@ from .spec import as_shape
 from .symbolic import Dim
 
 Rule = Callable[["Batch", Op, Sequence[Any], dict[str, Any]], Any]
-
-
-class NotInBatchesError(CaptureError):
-    """What is done for one value at a time only."""
 
 
 class Batched(ArrayMethods):
@@ -59,6 +55,14 @@ class Batched(ArrayMethods):
     def dtype(self) -> np.dtype[Any]:
         dtype: np.dtype[Any] = np.dtype(self.value.dtype)
         return dtype
+
+    def taken_apart(self) -> tuple[tuple[int], tuple[Any]]:
+        """Its level, and what it holds; see `tree.flatten`."""
+        return (self.level,), (self.value,)
+
+    @classmethod
+    def put_together(cls, level: tuple[int], held: Sequence[Any]) -> Batched:
+        return cls(held[0], level[0])
 
     def __bool__(self) -> bool:
         raise CaptureError(
@@ -248,6 +252,35 @@ _RULES: dict[Op, Rule] = {
 }  # fmt: skip
 
 interpreter.register(Batched, interpreter.BATCHED, _apply)
+
+
+class Together:
+    """The batches that values belong to, for what computes with all of their elements."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._sizes: dict[int, Dim] = {}
+        for value in values:
+            while isinstance(value, Batched):
+                self._sizes[value.level] = as_shape(value.value.shape)[0]
+                value = value.value
+
+    @property
+    def sizes(self) -> tuple[Dim, ...]:
+        """Those of the axes that stand in front of a whole value's own."""
+        return tuple(self._sizes[level] for level in sorted(self._sizes))
+
+    def whole(self, x: Any) -> Any:
+        """All elements, of a value that may be the same for all."""
+        for level in sorted(self._sizes, reverse=True):
+            inside = isinstance(x, Batched) and x.level == level
+            x = x.value if inside else repeated(x, self._sizes[level])
+        return x
+
+    def any(self, x: Any) -> Any:
+        """Any element, of a value of all of them."""
+        for level in sorted(self._sizes):
+            x = Batched(x, level)
+        return x
 
 
 # functions that run on batches, one in another

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .batching import Batched, NotInBatchesError
+from .batching import Together
 from .capture import RefusedError, Trace, Tracer
 from .checking import calls
 from .graph import Graph, Node
 from .loop_gradients import CountedGradient
 from .ops.control import COND
-from .replaying import ControlGradient, Inner, Pull, replayed, strong
+from .replaying import ControlGradient, Inner, Pull, replayed
 from .while_gradients import WhileGradient
 
 
@@ -23,10 +23,6 @@ def control_cotangents(
     reached: Sequence[bool], pull: Pull,
 ) -> list[Tracer | None]:  # fmt: skip
     """Cotangents of the inputs of a loop or a branch; see `ControlGradient`."""
-    if any(isinstance(g, Batched) for g in given.values()):
-        raise NotInBatchesError(
-            f"a batch of cotangents does not go through a loop or a branch ({node.where})"
-        )
     if calls(node):
         raise RefusedError(
             trace.keys.get(node, ""), "it calls a function, and its gradient is taken"
@@ -34,7 +30,10 @@ def control_cotangents(
     kind: type[ControlGradient] = BranchGradient
     if node.op is not COND:
         kind = WhileGradient if "test" in node.attrs else CountedGradient
-    return kind(trace, node, given, active, reached, pull).cotangents()
+    batches = Together(given.values())
+    whole = {position: batches.whole(g) for position, g in given.items()}
+    found = kind(trace, node, whole, active, reached, pull, batches).cotangents()
+    return [None if g is None else batches.any(g) for g in found]
 
 
 def results_of_side(branch: Node, side: Graph) -> list[Node]:
@@ -54,7 +53,7 @@ class BranchGradient(ControlGradient):
         token = self.added(COND, given, attrs)
         found: list[Tracer | None] = [None] * len(self.node.inputs)
         for position, k in enumerate(wanted):
-            found[1 + k] = self.result(token, position, strong(values[k].spec))
+            found[1 + k] = self.result(token, position, self.spec_of_cotangent(values[k].spec))
         return found
 
     def _side(self, key: str, wanted: Sequence[int], positions: Sequence[int]) -> Graph:
@@ -62,14 +61,14 @@ class BranchGradient(ControlGradient):
         results = results_of_side(self.node, side)
         with Inner(self.trace) as inner:
             inputs = [inner.input(i.spec) for i in side.inputs]
-            seeds = [inner.input(strong(results[p].spec)) for p in positions]
+            seeds = [inner.input(self.spec_of_cotangent(results[p].spec)) for p in positions]
             made = replayed(self.trace, side.nodes, dict(zip(side.inputs, inputs, strict=True)), {})
             pairs = [
                 (made[results[p]], inner.tracer(s)) for p, s in zip(positions, seeds, strict=True)
             ]
             between = list(self.trace.nodes)
             targets = [inputs[k] for k in wanted]
-            parts = self.pull(between, pairs, targets, inner.tracer, self.trace)
+            parts = self.pulled(between, pairs, targets, inner.tracer)
             outputs = [
                 self.zeros(t.spec).node if part is None else part.node
                 for t, part in zip(targets, parts, strict=True)

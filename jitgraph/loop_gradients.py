@@ -21,7 +21,7 @@ from .graph import SIZE, Node
 from .ops import elementwise as ew
 from .ops import scalars, views
 from .ops.control import LOOP
-from .replaying import Inner, LoopGradient, is_float, replayed, strong
+from .replaying import Inner, LoopGradient, is_float, replayed
 from .spec import Spec
 from .symbolic import SMALLEST, Dim, add, mul, sub, symbol
 
@@ -77,7 +77,7 @@ class CountedGradient(LoopGradient):
         pairs = [(done[k], g) for k, g in self.given.items()]
         wanted = [i for i, a in zip(node.inputs, self.active, strict=True) if a]
         wanted = list(dict.fromkeys(wanted))
-        found = self.pull(between, pairs, wanted, trace.tracer, trace)
+        found = self.pulled(between, pairs, wanted, trace.tracer)
         parts = dict(zip(wanted, found, strict=True))
         return [parts.pop(i, None) for i in node.inputs]
 
@@ -169,8 +169,8 @@ class CountedGradient(LoopGradient):
         index = trace.env.index(count)
         step = sub(add(count, SMALLEST - 1), index)  # the number of the step, from count - 1 to 0
         with Inner(trace) as inner:
-            g_states = [inner.input(strong(carried[k].spec)) for k in floats]
-            g_fixed = [inner.input(strong(fixed[k].spec)) for k in wanted]
+            g_states = [inner.input(self.spec_of_cotangent(carried[k].spec)) for k in floats]
+            g_fixed = [inner.input(self.spec_of_cotangent(fixed[k].spec)) for k in wanted]
             stacks = [inner.input(s.node.spec) for s in kept]
             own = [inner.input(i.spec) for i in fixed]
             g_last = [inner.input(self.given[p].node.spec) for p in last]
@@ -190,7 +190,7 @@ class CountedGradient(LoopGradient):
                 (ends[p], self._at_last(inner, g, index)) for p, g in zip(last, g_last, strict=True)
             ]
             targets = [*(start[k] for k in floats), *(own[k] for k in wanted)]
-            parts = self.pull(between, pairs, targets, inner.tracer, trace)
+            parts = self.pulled(between, pairs, targets, inner.tracer)
             outputs = [
                 (self.zeros(carried[k].spec) if part is None else part).node
                 for k, part in zip(floats, parts, strict=False)
@@ -211,7 +211,7 @@ class CountedGradient(LoopGradient):
         found: list[Tracer | None] = [None] * len(node.inputs)
         places = [*floats, *(self.carried + k for k in wanted)]
         for position, k in enumerate(places):
-            found[k] = self.result(token, position, strong(node.inputs[k].spec))
+            found[k] = self.result(token, position, self.spec_of_cotangent(node.inputs[k].spec))
         return found
 
     def _at_last(self, inner: Inner, g: Node, index: Dim) -> Tracer:

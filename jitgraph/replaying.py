@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .batching import Together
 from .capture import Trace, Tracer
 from .errors import GradientError
 from .graph import INPUT, Graph, Node, node_with_sizes
@@ -97,8 +98,9 @@ class Step:
 class ControlGradient:
     """What a loop or a branch does to cotangents.
 
-    given: cotangents of its results by position.  active: which of its inputs want one; reached:
-    which of its results depend on these.
+    given: cotangents of its results by position, of all elements where they belong to batches;
+    batches: these.  active: which of its inputs want one; reached: which of its results depend on
+    these.
     """
 
     trace: Trace
@@ -107,18 +109,32 @@ class ControlGradient:
     active: Sequence[bool]
     reached: Sequence[bool]
     pull: Pull
+    batches: Together
 
     def cotangents(self) -> list[Tracer | None]:
         """Of the inputs."""
         raise NotImplementedError
 
+    def spec_of_cotangent(self, spec: Spec) -> Spec:
+        return Spec((*self.batches.sizes, *spec.shape), spec.dtype)
+
     def zeros(self, spec: Spec) -> Tracer:
-        """In the graph that is being written down."""
+        """The cotangent of what nothing depends on, in the graph that is being written down."""
+        spec = self.spec_of_cotangent(spec)
         zero = spec.dtype.type(0)
         if not spec.ndim:
             return self.trace.tracer(self.trace.node_of(zero, self.node.where))
         made: Tracer = self.trace.apply(views.FULL, (zero,), {"shape": spec.shape})
         return made
+
+    def pulled(
+        self, nodes: Sequence[Node], seeds: Sequence[tuple[Node, Tracer]],
+        wanted: Sequence[Node], value: Callable[[Node], Tracer],
+    ) -> list[Tracer | None]:  # fmt: skip
+        """Cotangents of what nodes start from, of all elements of the batches."""
+        given = [(node, self.batches.any(g)) for node, g in seeds]
+        parts = self.pull(nodes, given, wanted, value, self.trace)
+        return [None if part is None else self.batches.whole(part) for part in parts]
 
     def uninitialised(self, spec: Spec) -> Tracer:
         """Memory for what is written to all of it before it is read."""
@@ -220,7 +236,3 @@ def _for_other_inputs(nodes: Iterable[Node], instead: Mapping[Node, Node]) -> di
 
 def is_float(spec: Spec) -> bool:
     return is_inexact(spec.dtype)
-
-
-def strong(spec: Spec) -> Spec:
-    return Spec(spec.shape, spec.dtype)

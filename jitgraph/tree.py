@@ -5,7 +5,7 @@ rebuilt from its results.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -42,6 +42,8 @@ class Tree:
         if self.kind is type(None):
             return None
         values = [child._build(leaves) for child in self.children]
+        if hasattr(self.kind, "put_together"):
+            return self.kind.put_together(self.keys, values)
         if self.kind is dict:
             return dict(zip(self.keys, values, strict=True))
         if hasattr(self.kind, "_fields"):
@@ -58,25 +60,34 @@ LEAF = Tree(None)
 _NONE = Tree(type(None))
 
 
-def flatten(value: Any) -> tuple[list[Any], Tree]:
-    """The leaves of a value in order, and its structure."""
+def flatten(value: Any, through: type | None = None) -> tuple[list[Any], Tree]:
+    """The leaves of a value in order, and its structure.
+
+    through: a further class of values that hold others: `taken_apart` gives what is hashable of one
+    and what it holds, of which `put_together` makes it again.
+    """
     leaves: list[Any] = []
-    return leaves, _flatten(value, leaves)
+    return leaves, _flatten(value, leaves, through)
 
 
-def _flatten(value: Any, leaves: list[Any]) -> Tree:
+def _flatten(value: Any, leaves: list[Any], through: type | None) -> Tree:
+    def inside(values: Iterable[Any]) -> tuple[Tree, ...]:
+        return tuple(_flatten(item, leaves, through) for item in values)
+
     kind = type(value)
     if value is None:
         return _NONE
     if kind is dict:
-        keys = tuple(value)
-        return Tree(dict, keys, tuple(_flatten(value[key], leaves) for key in keys))
+        return Tree(dict, tuple(value), inside(value.values()))
     if kind in (list, tuple) or (isinstance(value, tuple) and hasattr(kind, "_fields")):
-        return Tree(kind, (), tuple(_flatten(item, leaves) for item in value))
+        return Tree(kind, (), inside(value))
+    if kind is through:
+        keys, held = value.taken_apart()
+        return Tree(kind, keys, inside(held))
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         names = tuple(f.name for f in dataclasses.fields(value))
         if names:
-            return Tree(kind, names, tuple(_flatten(getattr(value, n), leaves) for n in names))
+            return Tree(kind, names, inside([getattr(value, n) for n in names]))
     leaves.append(value)
     return LEAF
 

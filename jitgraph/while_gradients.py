@@ -236,7 +236,7 @@ class WhileGradient(LoopGradient):
                 pairs.append((ends[position], seed))
         fixed = [made[body.inputs[self.carried + k]] for k in wanted]
         targets = [*(states[k].node for k in floats), *fixed]
-        parts = self.pull(between, pairs, targets, trace.tracer, trace)
+        parts = self.pulled(between, pairs, targets, trace.tracer)
         found = [
             self.zeros(body.inputs[k].spec) if part is None else part
             for k, part in zip(floats, parts, strict=False)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from ..batching import Batched
 from ..errors import CaptureError
 from ..graph import CONSTANT, INPUT, SIZE, Graph, Node, constant
 from ..ops import elementwise as ew
@@ -122,7 +123,7 @@ class BranchStatement(Nested):
         trace = self.trace
         if kind := self.watched.changed():
             self.refuse(f"a {kind} is changed in it")
-        side = _Side(trace.nodes, list(values), list(map(flatten, values)))
+        side = _Side(trace.nodes, list(values), [flatten(v, Batched) for v in values])
         for leaf in (leaf for leaves, _ in side.flat for leaf in leaves):
             if type(leaf) in TRACERS:
                 side.computed[id(leaf)] = trace.node_of(leaf, self.where)

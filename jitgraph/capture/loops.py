@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..batching import Batched
 from ..graph import CONSTANT, SIZE, Graph, Node, bodies, constant
 from ..ops import Kind, views
 from ..ops import elementwise as ew
 from ..ops.control import COND, CONTROL_RESULT, LOOP
 from ..ops.indexing import INDEX_ADD, INDEX_PUT
-from ..spec import PYTHON_SCALARS, Spec, spec_of
+from ..spec import PYTHON_SCALARS, Spec, as_shape, spec_of
 from ..symbolic import SMALLEST, Dim, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
 from ..tree import LEAF, Tree, flatten
@@ -42,9 +43,10 @@ UNROLLED = 8  # steps that are written down one by one: kernels may then span so
 class ControlPolicy:
     """What one capture after another learns about a function's loops and branches.
 
-    refused: those that Python runs.  promoted: what a name is from the first step on, by
-    loop and name.  trains: whether the function has backward passes of its own.  of_numbers:
-    whether those that compute a number at a time are run in Python, or end the capture.
+    refused: those that Python runs.  promoted: what a name is from the first step on, by loop and
+    name; batched: the same for names that become batches.  trains: whether the function has
+    backward passes of its own.  of_numbers: whether those that compute a number at a time are run
+    in Python, or end the capture.
     """
 
     trains: bool = False
@@ -52,6 +54,7 @@ class ControlPolicy:
     of_numbers: bool = False
     refused: dict[str, str] = field(default_factory=dict)
     promoted: dict[tuple[str, str], Spec] = field(default_factory=dict)
+    batched: dict[tuple[str, str], Tree] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -81,7 +84,7 @@ class LoopStatement(Nested):
         self.endless = False  # but for its `break`
         self.at_first: Tracer | None = None  # whether a `while` has a step
         self.carried: list[_Carried] = []
-        self.trees: list[Tree] = []  # of the carried names
+        self.trees: list[Tree] = []  # of the carried names, then of those that a step binds
         self.test: Graph | None = None
         self.found: tuple[Any, ...] = ()
         self.aliases: set[str] = set()  # names that may be bound to an array from before the loop
@@ -99,7 +102,8 @@ class LoopStatement(Nested):
 
     def along(self, iterated: Any) -> Iterator[Any]:
         """What a loop runs over: all of it, or an element of an array that stands for any."""
-        length = iterated.node.spec.shape[0] if type(iterated) is Tracer and iterated.ndim else 0
+        whole = type(iterated) in (Tracer, Batched) and iterated.ndim
+        length = as_shape(iterated.shape)[0] if whole else 0
         bounds = 0, length, 1
         if not length or not self._may_be_traced() or not self._is_long(bounds):
             yield from iterated
@@ -170,9 +174,12 @@ class LoopStatement(Nested):
             self.watched = Watched(sys._getframe(1).f_locals)
         except UnwatchableError as error:
             self.refuse(str(error))
-        flat = list(map(flatten, values))
-        self.trees = [tree for _, tree in flat]
-        for name, (leaves, tree) in zip(self.names, flat, strict=True):
+        flat = [flatten(value, Batched) for value in values]
+        self.trees = [
+            self.trace.policy.batched.get((self.key, name), tree) if tree == LEAF else tree
+            for name, (_, tree) in zip(self.names, flat, strict=True)
+        ]
+        for name, (leaves, _), tree in zip(self.names, flat, self.trees, strict=True):
             inside = [name] if tree == LEAF else [f"{name}.{k}" for k in range(len(leaves))]
             self.carried += map(self._entered, inside, leaves)
         return tuple(self._rebuilt([c.value for c in self.carried]))
@@ -187,11 +194,27 @@ class LoopStatement(Nested):
         """What is in the names' values at the end of a step."""
         found: list[Any] = []
         for name, value, tree in zip(self.names, values, self.trees, strict=True):
-            leaves, now = flatten(value)
+            leaves, now = flatten(value, Batched)
             if now != tree:
-                self.refuse(f"{name!r} has another structure after a step")
+                self._check_batched(name, tree, now, leaves)
             found += leaves
         return found
+
+    def _check_batched(self, name: str, before: Tree, after: Tree, leaves: Sequence[Any]) -> None:
+        """What is one value at first may become one for each element of a batch: it is that from
+        the start then.
+        """
+        inner = after
+        while inner.kind is Batched:
+            (inner,) = inner.children
+        known = next((c for c in self.carried if c.name == name and c.before), None)
+        if before != LEAF or inner != LEAF or known is None or known.inside is None:
+            self.refuse(f"{name!r} has another structure after a step")
+        own, whole, policy = known.inside.spec, leaves[0].node.spec, self.trace.policy
+        if own.dtype != whole.dtype and not self._widens(known, whole.dtype):
+            self.refuse(f"{name!r} is {own} before a step and {whole} after")
+        policy.batched[self.key, name], policy.promoted[self.key, f"{name}.0"] = after, whole
+        raise RefusedError("", f"{name!r} is a batch from the start")
 
     def _entered(self, name: str, value: Any) -> _Carried:
         trace = self.trace
@@ -211,11 +234,12 @@ class LoopStatement(Nested):
             return _Carried(name, None, None, value)
         spec = trace.policy.promoted.get((self.key, name), before.spec)
         if spec != before.spec:
-            number = Spec((), spec.dtype, spec.weak)
-            before = Node(ew.CAST, (before,), {"dtype": spec.dtype}, number, self.where)
+            of_one = Spec(before.spec.shape, spec.dtype, spec.weak)
+            before = Node(ew.CAST, (before,), {"dtype": spec.dtype}, of_one, self.where)
             self.outer.append(before)
         if spec.shape != before.spec.shape:
-            before = Node(views.FULL, (before,), {"shape": spec.shape}, spec, self.where)
+            repeated = views.BROADCAST_TO if before.spec.ndim else views.FULL
+            before = Node(repeated, (before,), {"shape": spec.shape}, spec, self.where)
             self.outer.append(before)
         inside = self._placeholder(spec)
         trace.values.stand_in(inside, before)
@@ -240,7 +264,10 @@ class LoopStatement(Nested):
         changed = self._changed()
         if kind := self.watched.changed():
             self.refuse(f"a {kind} is changed in it")
-        carried, bound = self._leaves(values[: len(self.names)]), values[len(self.names) :]
+        carried = self._leaves(values[: len(self.names)])
+        flat = [flatten(value, Batched) for value in values[len(self.names) :]]
+        self.trees += [tree for _, tree in flat]
+        bound = [leaf for leaves, _ in flat for leaf in leaves]
         self._check_apart([*carried, *bound], changed)
         self._check_integers()
         outputs = self._outputs(carried, changed)
@@ -253,8 +280,9 @@ class LoopStatement(Nested):
         """Each name that a step binds has an array of its own at the end."""
         seen: list[Storage] = []
         unbound = [c.value for c in self.carried if c.before is None]
-        names = (*(c.name for c in self.carried), *self.last)
-        for name, value in zip(names, values, strict=True):
+        bound = zip(self.last, self.trees[len(self.names) :], strict=True)
+        last = [name for name, tree in bound for _ in range(tree.size)]
+        for name, value in zip([*(c.name for c in self.carried), *last], values, strict=True):
             if type(value) not in TRACERS or any(value is v for v in unbound):
                 continue
             if value.storage in changed or value.storage in seen:
@@ -309,19 +337,27 @@ class LoopStatement(Nested):
                 self.refuse(f"{carried.name!r} is an integer that may grow beyond 64 bits")
             return node
         key = self.key, carried.name
-        number = wanted.weak and carried.before.op is CONSTANT
-        if number and node.spec.dtype.kind in "iu":
-            bounds = np.iinfo(node.spec.dtype)
-            number = bounds.min <= carried.before.attrs["value"] <= bounds.max
-        widens = np.can_cast(wanted.dtype, node.spec.dtype, "safe") or wanted.dtype.kind == "i"
-        widens = widens or (number and self._takes_the_others_dtype(carried, node.spec.dtype))
         surely = self.count != 0 or (not node.spec.ndim and wanted.dtype == node.spec.dtype)
-        if number and widens and surely and key not in self.trace.policy.promoted:
+        new = key not in self.trace.policy.promoted
+        if new and surely and self._widens(carried, node.spec.dtype):
             self.trace.policy.promoted[key] = node.spec
             raise RefusedError("", f"{carried.name!r} is {node.spec} from the start")
         raise RefusedError(
             self.key, f"{carried.name!r} is {wanted} before a step and {node.spec} after"
         )
+
+    def _widens(self, carried: _Carried, dtype: np.dtype[Any]) -> bool:
+        """Whether what a name is before is a number of Python's that may have this dtype then."""
+        assert carried.before is not None and carried.inside is not None
+        own = carried.inside.spec
+        if not own.weak or carried.before.op is not CONSTANT:
+            return False
+        if dtype.kind in "iu":
+            bounds = np.iinfo(dtype)
+            if not bounds.min <= carried.before.attrs["value"] <= bounds.max:
+                return False
+        widens = np.can_cast(own.dtype, dtype, "safe") or own.dtype.kind == "i"
+        return widens or self._takes_the_others_dtype(carried, dtype)
 
     def _takes_the_others_dtype(self, carried: _Carried, dtype: np.dtype[Any]) -> bool:
         """Whether a number of Python's meets numbers of this dtype alone, whose dtype it takes at
@@ -372,7 +408,7 @@ class LoopStatement(Nested):
         inputs = (*first, *rest)
         body = replace(body, inputs=inputs)
         attrs: dict[str, Any] = {
-            "index": self.index, "count": self.count, "last": len(self.last), "body": body
+            "index": self.index, "count": self.count, "last": len(last), "body": body
         }  # fmt: skip
         if self.test is not None:
             attrs["test"] = replace(self.test, inputs=inputs)
@@ -394,7 +430,7 @@ class LoopStatement(Nested):
                 if c.source is not None:
                     c.source.of_loop = self.key
         after = [self._after(r, v.storage) for r, v in zip(rest_of, last, strict=True)]
-        self.found = (*self._rebuilt(found), *after)
+        self.found = tuple(self._rebuilt([*found, *after]))
 
     def _after(self, node: Node, bound: Storage) -> Tracer:
         """What a name is after the loop that its last step has bound."""

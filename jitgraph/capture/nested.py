@@ -47,8 +47,7 @@ class Nested:
 
     def _may_be_traced(self) -> bool:
         policy = self.trace.policy
-        allowed = policy.allowed and not self.trace.on_batches
-        return allowed and self.key not in policy.refused
+        return policy.allowed and self.key not in policy.refused
 
     def _begin(self) -> None:
         trace = self.trace

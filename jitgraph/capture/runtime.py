@@ -195,7 +195,7 @@ class CaptureRuntime:
         """What `container[...] =` writes to."""
         if type(container) is Tensor and not (container.requires_grad and self.trace.recording):
             return views.DETACHED(self.trace.lift(container))
-        if self.trace.nested and type(container) not in TRACERS:
+        if self.trace.nested and type(container) not in (*TRACERS, Batched):
             self._refuse_change(type(container).__name__)
         return container
 

@@ -93,7 +93,6 @@ class Trace:
         self.rules: dict[Node, GradientRule] = {}  # of a function's own, by its results
         self.superseded: dict[tuple[Node, int], Node] = {}  # results of loops, by others
         self.superseded_checks: dict[Node, tuple[Node, ...]] = {}  # loops, by those that check
-        self.on_batches = 0  # functions that run on batches, one in another
         self.refused: CaptureError | None = None  # the last refusal that nobody took care of
         self.where: str | None = None  # the line nodes belong to, where it is not the caller's
         self.values, self.writes, self.calls = Values(env), Writes(self), Calls(self)

@@ -52,15 +52,8 @@ def vmap(function: Function, in_axes: Any = 0, out_axes: int = 0) -> Function:
 
 
 def run_whole(function: Function, args: Sequence[Any]) -> Any:
-    """A function on batches; loops are run as they are."""
-    trace = tracing.trace
-    if trace is None:
-        return function(*args)
-    trace.on_batches += 1
-    try:
-        return run_seen(function, args)
-    finally:
-        trace.on_batches -= 1
+    """A function on batches."""
+    return function(*args) if tracing.trace is None else run_seen(function, args)
 
 
 def _size(batches: Sequence[Any]) -> Dim:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..batching import Batched, NotInBatchesError, repeated, running
+from ..batching import Batched, repeated, running
 from ..errors import GradientError, user_line
-from ..functions import moveaxis, reshape, stack
+from ..functions import moveaxis, reshape
 from ..functions.creation import eye, zeros
-from ..interpreter import tracing
 from ..spec import as_shape
 from ..symbolic import product
 from ..tree import flatten, map_leaves
@@ -24,7 +22,6 @@ from .reverse import check_floats, grad, pulled
 from .transformed import Transformed
 
 MODES = ("reverse", "forward")
-MOST_ONE_BY_ONE = 64  # elements whose derivatives are written down one after the other
 
 
 def jacobian(function: Function, argnums: int = 0, mode: str = "reverse") -> Function:
@@ -84,24 +81,11 @@ def _by_arguments(function: Function, args: Any, kwargs: Any, argnum: int) -> An
 
 
 def _for_each_element(x: Any, run: Callable[[Any], Any]) -> Any:
-    """What a linear function gives for each element of an array, along a first axis: for all of
-    them at once, or, where a loop of the graph is in between, for one after the other.
-    """
+    """What a linear function gives for each element of an array, along a first axis."""
     basis, size = _basis(x)
-    trace = tracing.trace
-    where = None if trace is None else trace.where
-    try:
-        with running(size) as level:
-            found = run(Batched(basis, level))
-        return map_leaves(lambda part: _elements(part, level, size), found)
-    except NotInBatchesError:
-        count = operator.index(x.size)
-        if trace is None or count > MOST_ONE_BY_ONE:
-            raise
-        trace.where = where
-    rows = [flatten(run(basis[k])) for k in range(count)]
-    leaves = [stack(parts) for parts in zip(*(found for found, _ in rows), strict=True)]
-    return rows[0][1].unflatten(leaves)
+    with running(size) as level:
+        found = run(Batched(basis, level))
+    return map_leaves(lambda part: _elements(part, level, size), found)
 
 
 def _elements(part: Any, level: int, size: Any) -> Any:
