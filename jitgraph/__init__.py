@@ -4,6 +4,9 @@
 machine code; Tensors run the same operations one by one and record a dynamic graph for gradients.
 """
 
+import importlib
+from types import ModuleType
+
 from jitgraph_codegen.threads import get_num_threads, set_num_threads
 
 from . import functions as _functions
@@ -56,6 +59,15 @@ from .transforms import (
     vmap,
 )  # fmt: skip
 from .version import __version__
+
+_PARTS = ("data", "nn", "numpy", "optim")  # imported when they are asked for
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name in _PARTS:
+        return importlib.import_module(f"jitgraph.{name}")
+    raise AttributeError(f"module 'jitgraph' has no attribute {name!r}")
+
 
 __all__ = [
     "AxisError", "BoundsError", "CacheInfo", "CaptureError", "CheckpointError", "CompiledFunction",

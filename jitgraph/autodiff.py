@@ -33,13 +33,15 @@ UNKNOWN = 64  # a size that nothing is known of
 
 @dataclass(frozen=True)
 class Differentiated:
-    """forward: outputs, then the residuals; backward: (residuals, cotangents) -> gradients.
+    """forward: outputs, then the residuals; backward: (residuals, cotangents) -> gradients;
+    pullback: (inputs, cotangents) -> gradients, which can be differentiated again.
 
     A gradient is absent (its index not in `reached`) where no output depends on the input.
     """
 
     forward: Graph
     backward: Graph
+    pullback: Graph
     outputs: int
     reached: tuple[int, ...]  # positions among the wanted inputs that have a gradient
     kept_bytes: int
@@ -317,11 +319,18 @@ def _split(
     return Differentiated(
         forward,
         _backward_graph(joint, kept, results, later | recomputed, before),
+        _pullback(joint, results),
         len(outputs),
         reached,
         sum(map(nbytes, kept)),
         tuple(n for n in joint.nodes if n in recomputed and n.kind is Kind.ELEMENTWISE),
     )
+
+
+def _pullback(joint: Graph, results: Sequence[Node]) -> Graph:
+    nodes = _only(joint, reachable(results), set())
+    name = f"{joint.name}_pullback"
+    return simplify(Graph(name, joint.inputs, nodes, tuple(results), joint.guards))
 
 
 def _copy(node: Node) -> Node:

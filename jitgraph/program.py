@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,6 @@ from jitgraph_codegen.source import KernelSource
 from . import config
 from .checking import check_before_writes, checks
 from .components import write_out_components
-from .errors import GradientError
 from .graph import INPUT, Graph, Node, with_bodies
 from .hoisting import hoist_invariants
 from .loop_fusion import fuse_loops
@@ -218,10 +217,9 @@ class Specialisation:
 
     def run(self, arrays: list[Any], sizes: list[int], inputs: Sequence[Tensor | None]) -> Any:
         """Run on the arrays of a call, lifted ones last, and build the function's value."""
-        computed = self.forward(*arrays, sizes)
         if self.wanted:
-            return self._assembled(self._on_tape(computed, sizes, inputs), sizes)
-        return self.built(computed, sizes)
+            return self._assembled(self._on_tape(arrays, sizes, inputs), sizes)
+        return self.built(self.forward(*arrays, sizes), sizes)
 
     def built(self, computed: Sequence[Any], sizes: Sequence[int]) -> Any:
         """The function's value from the program's results."""
@@ -239,28 +237,46 @@ class Specialisation:
         leaves = [values[r] if isinstance(r, int) else r.result(named) for r in self.results]
         return self.tree.unflatten(leaves)
 
+    @cached_property
+    def derivative(self) -> Specialisation:
+        """The gradients as a program of the inputs and of the cotangents of the outputs."""
+        graph, count = self.differentiated.pullback, len(self.captured.graph.inputs)
+        seeds = range(count, len(graph.inputs))
+        captured = replace(self.captured, graph=graph, lifted=(), fixtures=(), afterwards=())
+        return Specialisation(
+            captured, self.layouts | {_input_name(graph.inputs[k]): "C" for k in seeds},
+            self.options, LEAF, (), (*self.wanted, *seeds), (), self.origins, of_tensors=True,
+        )  # fmt: skip
+
     def _on_tape(
-        self, computed: Sequence[Any], sizes: list[int], inputs: Sequence[Tensor | None]
+        self, arrays: Sequence[Any], sizes: list[int], inputs: Sequence[Tensor | None]
     ) -> list[Tensor]:
         """Tensors that share one entry of the tape: the whole program is one node."""
-        parts = self.differentiated
+        parts, written = self.differentiated, self.captured.written
+        before = [a.copy() if k in written else a for k, a in enumerate(arrays)]
+        computed = self.forward(*arrays, sizes)
         outputs = [Tensor(v) for v in computed[: parts.outputs]]
         residuals = computed[parts.outputs :]
         sources = tuple(inputs[k] for k in self.wanted)
         templates = [(o.shape, o.dtype) for o in outputs]
 
         def pull_all(given: dict[int, Any], create_graph: bool) -> list[Any]:
-            if create_graph:
-                raise GradientError(
-                    "create_graph=True through a compiled function is not supported; "
-                    'compile it with mode="dynamic" for second derivatives'
-                )
-            seeds = [
-                np.asarray(given.get(k, np.zeros(shape, dtype)), dtype, order="C")
+            cotangents = [
+                given.get(k, np.zeros(shape, dtype))
                 for k, (shape, dtype) in enumerate(templates)
                 if is_inexact(dtype)
             ]
-            found = self.backward(*residuals, *seeds, sizes)
+            seeds = [
+                np.asarray(g.data if isinstance(g, Tensor) else g, g.dtype, order="C")
+                for g in cotangents
+            ]
+            found: Sequence[Any]
+            if create_graph:
+                tensors = [g if isinstance(g, Tensor) else wrapped(g) for g in cotangents]
+                everything = [*before, *seeds]
+                found = self.derivative._on_tape(everything, sizes, [*inputs, *tensors])
+            else:
+                found = self.backward(*residuals, *seeds, sizes)
             gradients: list[Any] = [None] * len(sources)
             for position, gradient in zip(parts.reached, found, strict=True):
                 gradients[position] = gradient

@@ -122,7 +122,7 @@ def _specialised(
     if made.wanted and any(n.op in (COND, LOOP) for n in captured.graph.nodes):
         try:
             made.differentiated  # noqa: B018
-        except GradientError as error:  # loops of unknown length
+        except GradientError as error:  # of what is not followed in a loop or a branch
             policy.allowed = False
             raise RefusedError("", str(error)) from None
     return made

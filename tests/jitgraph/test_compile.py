@@ -191,6 +191,48 @@ def test_gradients_of_several_outputs_and_lifted_parameters(rng: np.random.Gener
         np.testing.assert_allclose(compiled, eager, rtol=1e-12)
 
 
+def layer(x, w):
+    return (np.tanh(x @ w) ** 2).sum(axis=1)
+
+
+def until_large(x, w):
+    while x.sum() < 40:
+        x = x + np.tanh(x @ w)
+    return (x**2).sum(axis=1)
+
+
+@pytest.mark.parametrize("function", [layer, until_large])
+def test_gradients_of_gradients_to_the_third_order(function, rng: np.random.Generator) -> None:
+    values, start = (rng.random((3, 4)), rng.random((4, 4))), jitgraph.tensor([1.0, 2.0, 3.0])
+
+    def orders(f):
+        x, w = tensors = [jitgraph.Tensor(v, requires_grad=True) for v in values]
+        found, loss = [], f(x, w) @ start.double()
+        for _ in range(3):
+            x.grad = w.grad = None
+            loss.backward(create_graph=True)
+            found += [t.grad.data for t in tensors]
+            loss = (x.grad**2).sum() + (w.grad @ x.sum(axis=0)).sum()
+        return found
+
+    compiled = jitgraph.compile(function, strict=True)
+    for found, expected in zip(orders(compiled), orders(function), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+    assert compiled.cache_info().captures == 1
+
+
+def test_second_derivatives_see_the_random_numbers_that_were_drawn() -> None:
+    f = jitgraph.compile(lambda x: jitgraph.nn.functional.dropout(x, 0.5) ** 3, strict=True)
+    x = jitgraph.ones(100, requires_grad=True)
+    for _ in range(3):
+        x.grad, y = None, f(x)
+        y.sum().backward(create_graph=True)
+        np.testing.assert_allclose(x.grad.data, 3 * y.data)
+        slope, x.grad = x.grad, None
+        slope.sum().backward()
+        np.testing.assert_allclose(x.grad.data, 6 * y.data)
+
+
 def test_what_is_computed_from_lifted_tensors_alone_is_captured_too() -> None:
     w = jitgraph.tensor([1.0, 3.0], requires_grad=True)
     f = jitgraph.compile(lambda x: (x * (w / w.sum())).sum(), strict=True)
