@@ -212,41 +212,58 @@ def _best(call: Callable[[], Any], count: int = 2000) -> float:
     return found
 
 
+_PICKED, _MASK = np.array([2, 0, 1]), np.eye(3, dtype=bool)
+_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "x + y": lambda x, y: x + y,
+    "x @ y": lambda x, y: x @ y,
+    "x ** 2": lambda x, y: x**2,
+    "np.exp(x)": lambda x, y: np.exp(x),
+    "np.maximum(x, 0)": lambda x, y: np.maximum(x, 0),
+    "np.where(mask, x, y)": lambda x, y: np.where(_MASK, x, y),
+    "x.sum()": lambda x, y: x.sum(),
+    "x.sum(axis=0)": lambda x, y: x.sum(axis=0),
+    "x.mean()": lambda x, y: x.mean(),
+    "x.T": lambda x, y: x.T,
+    "x.reshape(9)": lambda x, y: x.reshape(9),
+    "x[0]": lambda x, y: x[0],
+    "x[:, None, 1:]": lambda x, y: x[:, None, 1:],
+    "x[indices]": lambda x, y: x[_PICKED],
+    "np.concatenate([x, y])": lambda x, y: np.concatenate([x, y]),
+}
+_OF_OTHER_SHAPES = (
+    "x.sum()", "x.sum(axis=0)", "x.mean()", "x.reshape(9)", "x[0]", "x[:, None, 1:]",
+    "np.concatenate([x, y])",
+)  # fmt: skip
+
+
 def costs_of_tensors() -> list[list[str]]:
-    """What operations on small Tensors cost more than NumPy's own; a node of `backward()`."""
+    """What operations on Tensors of 3 x 3 cost more than NumPy's own, without and with a record,
+    and what a node of `backward()` costs.
+    """
+    return [[name, *_costs(function, name)] for name, function in _OPERATIONS.items()]
+
+
+def _costs(function: Callable[[Any, Any], Any], name: str) -> list[str]:
     import jitgraph
 
-    rows = []
-    x, y = np.ones((3, 3), "f4"), np.ones((3, 3), "f4")
-    for name, function in (
-        ("x + y", lambda a, b: a + b), ("x * y", lambda a, b: a * b), ("x @ y", lambda a, b: a @ b),
-        ("np.exp(x)", lambda a, b: np.exp(a)), ("x.sum()", lambda a, b: a.sum()),
-    ):  # fmt: skip
-        numpys = _best(lambda f=function: f(x, y))  # type: ignore[misc]
-        row = [name, readable(numpys)]
-        for wanted in (False, True):
-            a, b = (jitgraph.Tensor(v, requires_grad=wanted) for v in (x, y))
-            row.append(readable(_best(lambda f=function, a=a, b=b: f(a, b)) - numpys))  # type: ignore[misc]
-        rows.append([*row, ""])
-    nodes = 100
+    x, y = np.eye(3, dtype="f4") / 2, np.ones((3, 3), "f4")
+    numpys = _best(lambda: function(x, y))
+    row = [readable(numpys)]
+    for wanted in (False, True):
+        a, b = jitgraph.Tensor(x, requires_grad=wanted), jitgraph.Tensor(y)
+        row.append(readable(_best(lambda a=a, b=b: function(a, b)) - numpys))  # type: ignore[misc]
+    if name in _OF_OTHER_SHAPES:
+        return [*row, ""]
+    nodes, other = 100, np.eye(3, dtype="f4")
 
     def chain() -> Any:
         value = jitgraph.Tensor(x, requires_grad=True)
         for _ in range(nodes):
-            value = value * y
+            value = function(value, other)
         return value.sum()
 
     forward = _best(chain, 20)
-    rows.append(
-        [
-            "a node of backward()",
-            "",
-            "",
-            "",
-            readable((_best(lambda: chain().backward(), 20) - forward) / nodes),
-        ]
-    )
-    return rows
+    return [*row, readable((_best(lambda: chain().backward(), 20) - forward) / nodes)]
 
 
 def main(rounds: int, threads: int, markdown: Path | None) -> int:
@@ -257,7 +274,7 @@ def main(rounds: int, threads: int, markdown: Path | None) -> int:
     rows = [measure(name, peers, rounds, threads) for name in MODELS]
     header = ["step", *peers, "ahead of PyTorch", "losses apart"]
     show(f"a step of training, AdamW, {threads} thread(s)", header, rows, markdown)
-    header = ["on 3 x 3", "NumPy", "a Tensor adds", "recording adds", "backward"]
+    header = ["on 3 x 3", "NumPy", "over it", "and recorded", "a node of backward()"]
     show("Tensors", header, costs_of_tensors())
     return 0
 

@@ -125,10 +125,13 @@ def walk_back(
                 if want and part is not None:
                     before = pending.get(source)
                     pending[source] = part if before is None else before + part
-            if known is not None:
+            further = [
+                want and s._maker is not None for s, want in zip(inputs, wanted, strict=True)
+            ]
+            if known is not None and any(further):
                 shares = tensor._selections(selected)
-                for source, share, want in zip(inputs, shares, wanted, strict=False):
-                    if want:
+                for source, share, goes_on in zip(inputs, shares, further, strict=False):
+                    if goes_on:
                         known.note(source, share)
     return found
 

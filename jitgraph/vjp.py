@@ -78,7 +78,7 @@ def selections(
         one = np.dtype(out.dtype).type(1) if selected is None else selected
         zero = np.dtype(out.dtype).type(0)
         halves = ew.WHERE(condition, one, zero), ew.WHERE(condition, zero, one)
-        whole = [BROADCAST_TO(half, shape=as_shape(out.shape)) for half in halves]
+        whole = [_spread(half, out) for half in halves]
         return [None, *(_matched_or_none(w, x) for w, x in zip(whole, sides, strict=True))]
     if selected is None:
         return [None] * len(inputs)
@@ -88,6 +88,12 @@ def selections(
         parts = [rule and rule(selected, out, *inputs, **attrs) for rule in op.vjp]
         return [p if p is None else matched(p, x) for p, x in zip(parts, inputs, strict=False)]
     return [None] * len(inputs)
+
+
+def _spread(part: Any, out: Any) -> Any:
+    if type(part) is np.ndarray and part.shape == out.shape:
+        return part
+    return BROADCAST_TO(part, shape=as_shape(out.shape))
 
 
 def _matched_or_none(part: Any, x: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ShapeError
+from ..interpreter import apply
 from ..spec import Spec, as_shape, broadcast, dims, normalize_axis
 from ..symbolic import Dim, add, mul
 from .op import opaque, ufunc_dtypes
@@ -32,8 +33,9 @@ def _matmul_spec(x: Spec, y: Spec) -> Spec:
 
 
 def swap_last(x: Any) -> Any:
-    axes = tuple(range(x.ndim))
-    return TRANSPOSE(x, axes=(*axes[:-2], axes[-1], axes[-2]))
+    ndim = x.ndim
+    axes = (1, 0) if ndim == 2 else (*range(ndim - 2), ndim - 1, ndim - 2)
+    return apply(TRANSPOSE, (x,), {"axes": axes})
 
 
 def _as_matrices(g: Any, x: Any, y: Any) -> tuple[Any, Any, Any]:

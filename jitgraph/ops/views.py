@@ -108,7 +108,7 @@ def _transpose_spec(x: Spec, *, axes: tuple[int, ...]) -> Spec:
 
 
 def inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(axes.index(k) for k in range(len(axes)))
+    return tuple(map(axes.index, range(len(axes))))
 
 
 def _transpose(x: Any, *, axes: tuple[int, ...]) -> Any:
