@@ -23,7 +23,7 @@ from ..graph import CONSTANT, SIZE, Graph, Node, bodies, constant
 from ..ops import Kind, views
 from ..ops import elementwise as ew
 from ..ops.control import COND, CONTROL_RESULT, LOOP
-from ..ops.indexing import INDEX_ADD, INDEX_PUT
+from ..ops.indexing import INDEX, INDEX_ADD, INDEX_PUT
 from ..spec import PYTHON_SCALARS, Spec, as_shape, spec_of
 from ..symbolic import SMALLEST, Dim, add, floordiv, mul, sub
 from ..symbolic_int import SymbolicInt, to_dim, user_int
@@ -44,9 +44,9 @@ class ControlPolicy:
     """What one capture after another learns about a function's loops and branches.
 
     refused: those that Python runs.  promoted: what a name is from the first step on, by loop and
-    name; batched: the same for names that become batches.  trains: whether the function has
-    backward passes of its own.  of_numbers: whether those that compute a number at a time are run
-    in Python, or end the capture.
+    name; batched: the same for names that become batches.  counted: loops that Python's own numbers
+    end, after many steps.  trains: whether the function has backward passes of its own.
+    of_numbers: whether those that compute a number at a time are run in Python, or end the capture.
     """
 
     trains: bool = False
@@ -55,6 +55,7 @@ class ControlPolicy:
     refused: dict[str, str] = field(default_factory=dict)
     promoted: dict[tuple[str, str], Spec] = field(default_factory=dict)
     batched: dict[tuple[str, str], Tree] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
 
 
 @dataclass(eq=False)
@@ -82,6 +83,7 @@ class LoopStatement(Nested):
         self.index = ""  # of a loop of known length
         self.count: Dim = 0
         self.endless = False  # but for its `break`
+        self.done = 0  # steps of a `while` that were run in Python
         self.at_first: Tracer | None = None  # whether a `while` has a step
         self.carried: list[_Carried] = []
         self.trees: list[Tree] = []  # of the carried names, then of those that a step binds
@@ -148,7 +150,21 @@ class LoopStatement(Nested):
         if self.may_be_left and type(condition) is bool and condition:
             self.endless = True
             self._begin()  # the program may decide to leave it
+        elif isinstance(condition, (bool, np.bool_)) and condition:
+            self._count_on()
         return bool(condition)
+
+    def _count_on(self) -> None:
+        """One more step of a loop that Python's own numbers end, as in `while time < end`.  If
+        there are many, the program counts.
+        """
+        if self.key in self.trace.policy.counted:
+            self._begin()
+            return
+        self.done += 1
+        if self.done > UNROLLED:
+            self.trace.policy.counted.add(self.key)
+            raise RefusedError("", "its numbers are the program's from the start")
 
     def tested(self, condition: Any) -> bool:
         """The condition on what a step starts from."""
@@ -264,6 +280,8 @@ class LoopStatement(Nested):
         changed = self._changed()
         if kind := self.watched.changed():
             self.refuse(f"a {kind} is changed in it")
+        if self.key in self.trace.policy.counted and any(map(_at_a_number, self.trace.nodes)):
+            self.refuse("a number that Python can count is a position in an array")
         carried = self._leaves(values[: len(self.names)])
         flat = [flatten(value, Batched) for value in values[len(self.names) :]]
         self.trees += [tree for _, tree in flat]
@@ -443,6 +461,12 @@ class LoopStatement(Nested):
     def results(self) -> tuple[Any, ...]:
         """What the names are after the loop."""
         return self.found
+
+
+def _at_a_number(node: Node) -> bool:
+    """Whether an array is read or written at a position that is a number of Python's."""
+    given = {INDEX: 1, INDEX_PUT: 2, INDEX_ADD: 2}.get(node.op)
+    return given is not None and any(i.spec.weak for i in node.inputs[given:])
 
 
 def _counts(node: Node, carried: _Carried) -> bool:

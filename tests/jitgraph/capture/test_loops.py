@@ -236,6 +236,85 @@ def test_one_program_for_any_number_of_steps(function) -> None:
     assert calls.startswith("in machine code")
 
 
+def heat(u):
+    u, time = u.copy(), 0.0
+    while time < 1.0:
+        u[1:-1] += 0.01 * (u[2:] - 2 * u[1:-1] + u[:-2])
+        time += 0.01
+    return u, time
+
+
+def bisection(x):
+    low, high = 0.0, 2.0
+    while high - low > 1e-6:
+        middle = (low + high) / 2
+        if (x * 0 + middle * middle).sum() > 2 * x.size:
+            high = middle
+        else:
+            low = middle
+    return x * low
+
+
+def both_kinds(x):
+    time, steps = 0.0, 0
+    while time < 1.0:
+        x = x * 0.9 + steps
+        time, steps = time + 0.03, steps + 1
+    return x, steps
+
+
+def numpys_number(x):
+    n = np.float64(0)
+    while n < 12:
+        x, n = x * 0.9, n + 1
+    return x, n
+
+
+def one_in_another(x):
+    time = 0.0
+    while time < 1.0:
+        within = 0.0
+        while within < 0.5:
+            x = x + 0.01 * np.sin(x) * within
+            within += 0.04
+        time += 0.1
+    return x
+
+
+@pytest.mark.parametrize(
+    "function", [heat, bisection, both_kinds, numpys_number, one_in_another],
+    ids=lambda f: f.__name__,
+)  # fmt: skip
+def test_a_while_on_numbers_of_pythons_is_a_loop_of_the_program(function) -> None:
+    compiled = jitgraph.compile(function, strict=True)
+    x = np.linspace(0.1, 1, 6)
+    for _ in range(4):
+        found, expected = compiled(x), function(x)
+        for f, e in zip(as_tuple(found), as_tuple(expected), strict=True):
+            assert type(f) is type(e)
+            np.testing.assert_allclose(f, e, rtol=1e-14)
+    loops = [n for n in everywhere(compiled.graph(x).nodes) if n.op.name == "loop"]
+    assert len(loops) == (2 if function is one_in_another else 1)
+    assert compiled.cache_info().captures == 1
+
+
+def as_tuple(value) -> tuple:
+    return value if isinstance(value, tuple) else (value,)
+
+
+def test_a_while_that_counts_positions_is_written_out() -> None:
+    def function(x):
+        out, k = np.zeros(12), 1
+        while k < 12:
+            out[k] = out[k - 1] * 0.9 + x.sum()
+            k += 1
+        return out
+
+    compiled = jitgraph.compile(function, strict=True)
+    np.testing.assert_allclose(compiled(np.ones(3)), function(np.ones(3)))
+    assert all(n.op.name != "loop" for n in compiled.graph(np.ones(3)).nodes)
+
+
 def test_a_loop_without_a_step_leaves_names_unbound_as_in_python() -> None:
     compiled = jitgraph.compile(with_names_of_its_own, strict=True)
     x = np.array([0.5, -3.0, 1.0])

@@ -143,6 +143,20 @@ def test_second_derivatives(function) -> None:
     np.testing.assert_allclose(compiled(X), differences(slope, X), rtol=1e-5, atol=1e-6)
 
 
+def heat(x):
+    u, time = np.zeros(5), 0.0
+    u[:] = x
+    while time < 1.0:
+        u[1:-1] += 0.2 * x[2] * (u[2:] - 2 * u[1:-1] + u[:-2])
+        time += 0.001
+    return (u**2).sum()
+
+
+def test_a_simulation_of_a_thousand_steps_that_a_number_of_pythons_ends() -> None:
+    compiled = jitgraph.compile(grad(heat), strict=True)
+    np.testing.assert_allclose(compiled(X), differences(heat, X), rtol=1e-6, atol=1e-8)
+
+
 def flow(x, steps):
     time = x[0] * 0
     while time < steps:
