@@ -21,8 +21,8 @@ from .graph import SIZE, Node
 from .ops import elementwise as ew
 from .ops import scalars, views
 from .ops.control import LOOP
-from .replaying import Inner, LoopGradient, is_float, replayed
-from .spec import Spec
+from .replaying import Inner, LoopGradient, replayed
+from .spec import Spec, is_inexact
 from .symbolic import SMALLEST, Dim, add, mul, sub, symbol
 
 KEPT = 64  # steps of a loop whose states are all kept
@@ -162,9 +162,9 @@ class CountedGradient(LoopGradient):
         node, body, trace = self.node, self.body, self.trace
         count: Dim = node.attrs["count"]
         carried, fixed = body.inputs[: self.carried], body.inputs[self.carried :]
-        floats = [k for k, i in enumerate(carried) if self.reached[k] and is_float(i.spec)]
+        floats = [k for k, i in enumerate(carried) if self.reached[k] and is_inexact(i.spec.dtype)]
         wanted = [k for k, i in enumerate(fixed)
-                  if self.active[self.carried + k] and is_float(i.spec)]  # fmt: skip
+                  if self.active[self.carried + k] and is_inexact(i.spec.dtype)]  # fmt: skip
         last = [p for p in self.given if p >= self.carried]
         index = trace.env.index(count)
         step = sub(add(count, SMALLEST - 1), index)  # the number of the step, from count - 1 to 0

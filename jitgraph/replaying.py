@@ -16,7 +16,7 @@ from .errors import GradientError
 from .graph import INPUT, Graph, Node, node_with_sizes
 from .ops import views
 from .ops.control import CONTROL_RESULT, EXPECT, LOOP
-from .spec import Spec, is_inexact
+from .spec import Spec
 from .symbolic import Dim
 
 # (nodes, cotangents of results, values wanted, the tracer of a node) -> their cotangents
@@ -180,17 +180,14 @@ class ControlGradient:
         effects = list(done.effects)
         given = _from_outside([*tested, *nodes], [*new, *last, flag.node], states)
         instead = {node: inner.input(node.spec) for node in given}
-        made = _for_other_inputs(tested, instead), _for_other_inputs(nodes, instead)
-        inputs = tuple(inner.inputs)
-        label = f"{name}{self.number()}"
-        inside = made[1]
+        asked, inside = _for_other_inputs(tested, instead), _for_other_inputs(nodes, instead)
+        inputs, label = tuple(inner.inputs), f"{name}{self.number()}"
         body = Graph(
             label, inputs, tuple(inside[n] for n in nodes),
             tuple(inside.get(v, v) for v in [*new[len(written) :], *last]), (),
             tuple((i, inside[v]) for i, v in zip(states, new[: len(written)], strict=False)),
             tuple(inside[e] for e in effects),
         )  # fmt: skip
-        asked = made[0]
         going = Graph(
             f"{label}_test", inputs, tuple(asked[n] for n in tested),
             (asked.get(flag.node, flag.node),),
@@ -232,7 +229,3 @@ def _for_other_inputs(nodes: Iterable[Node], instead: Mapping[Node, Node]) -> di
         inputs = tuple(made.get(i, i) for i in node.inputs)
         made[node] = Node(node.op, inputs, node.attrs, node.spec, node.where)
     return made
-
-
-def is_float(spec: Spec) -> bool:
-    return is_inexact(spec.dtype)

@@ -39,8 +39,8 @@ from .graph import SIZE, Graph, Node, bodies
 from .ops import elementwise as ew
 from .ops import scalars, views
 from .ops.indexing import INDEX, INDEX_PUT
-from .replaying import LoopGradient, Step, is_float, replayed
-from .spec import Spec
+from .replaying import LoopGradient, Step, replayed
+from .spec import Spec, is_inexact
 from .symbolic import SMALLEST, Dim, Size, slope, substitute, symbols
 
 ROOM = 64  # states that are kept, and those of a stride that are kept when its steps are done again
@@ -151,9 +151,9 @@ class WhileGradient(LoopGradient):
     def _backward(self, kept: _Kept) -> list[Tracer | None]:
         body, trace = self.body, self.trace
         carried, fixed = body.inputs[: self.carried], body.inputs[self.carried :]
-        floats = [k for k, i in enumerate(carried) if self.reached[k] and is_float(i.spec)]
+        floats = [k for k, i in enumerate(carried) if self.reached[k] and is_inexact(i.spec.dtype)]
         wanted = [k for k, i in enumerate(fixed)
-                  if self.active[self.carried + k] and is_float(i.spec)]  # fmt: skip
+                  if self.active[self.carried + k] and is_inexact(i.spec.dtype)]  # fmt: skip
         zeros = [self.zeros(carried[k].spec) for k in floats]
         start = [self.given.get(k, z) for k, z in zip(floats, zeros, strict=True)]
         start += [self.zeros(fixed[k].spec) for k in wanted]
