@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 
@@ -15,7 +16,7 @@ def show(
     """Print a table, and write it to a file where one is given."""
     table = Table(*header, title=title)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     Console().print(table)
     if markdown is not None:
         lines = [" | ".join(r) for r in (header, ["---"] * len(header), *rows)]

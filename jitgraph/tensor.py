@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,9 @@ from .functions.base import FUNCTIONS, operand
 from .functions.indexing import getitem, is_basic_key
 from .methods import ArrayMethods
 from .ops import UFUNCS, Op
+from .ops.elementwise import WHERE
 from .ops.indexing import AT
-from .ops.library import MATMUL
+from .ops.library import CONCATENATE, MATMUL
 from .spec import SUPPORTED, check_dtype, is_inexact
 from .tape import OnTape, is_differentiated, mode, needs_grad, sequence, walk_back
 from .tree import flatten, map_leaves
@@ -167,17 +169,20 @@ class Tensor(OnTape, ArrayMethods):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         op = MATMUL if ufunc is np.matmul else UFUNCS.get(ufunc)
         if op is not None and method == "__call__" and not kwargs:
-            for given in inputs:
-                if type(given) not in _AS_THEY_ARE:
-                    inputs = tuple(map(operand, inputs))
-                    break
-            return interpreter.apply(op, inputs, {})
+            if interpreter.tracing.trace is None and _are_plain(inputs):
+                return _apply(op, inputs, {})
+            return interpreter.apply(op, tuple(map(operand, inputs)), {})
         try:
             return super().__array_ufunc__(ufunc, method, *inputs, **kwargs)
         except CaptureError:
             return _by_numpy(getattr(ufunc, method), inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        quick = _QUICK.get(func)
+        if quick is not None and not kwargs and interpreter.tracing.trace is None:
+            result = quick(args)
+            if result is not None:
+                return result
         ours = FUNCTIONS.get(func)
         if ours is None:
             return _by_numpy(func, args, kwargs)
@@ -309,7 +314,17 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
     return out
 
 
-_AS_THEY_ARE = {Tensor, np.ndarray, float, int}  # operands, the frequent ones
+_PLAIN = {Tensor, np.ndarray, float, int}
+
+
+def _are_plain(operands: tuple[Any, ...]) -> bool:
+    """Whether they are operands as they are, and none belongs to a batch."""
+    for given in operands:  # noqa: SIM110 - the quickest way
+        if type(given) not in _PLAIN:
+            return False
+    return True
+
+
 _new: Any = object.__new__  # what `_apply` makes it fills in itself
 
 
@@ -343,6 +358,22 @@ def _named(error: Exception, op: Op, args: tuple[Any, ...]) -> Exception:
 
 
 interpreter.register(Tensor, interpreter.TENSOR, _apply)
+
+
+def _selected(args: tuple[Any, ...]) -> Tensor | None:
+    return _apply(WHERE, args, {}) if len(args) == 3 and _are_plain(args) else None
+
+
+def _joined(args: tuple[Any, ...]) -> Tensor | None:
+    parts, axis = tuple(args[0]), args[1] if len(args) == 2 else 0
+    plain = len(args) <= 2 and type(axis) is int and axis >= 0 and _are_plain(parts)
+    return _apply(CONCATENATE, parts, {"axis": axis}) if plain else None
+
+
+# what is frequent, of arguments as they mostly are: a call for each, not four
+_QUICK: dict[Any, Callable[[tuple[Any, ...]], Tensor | None]] = {
+    np.where: _selected, np.concatenate: _joined,
+}  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

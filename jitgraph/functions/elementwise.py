@@ -148,7 +148,7 @@ left_shift, right_shift = map(_binary, (ew.LEFT_SHIFT, ew.RIGHT_SHIFT))
 @implements(np.where)
 def where(condition: Any, x: Any, y: Any) -> Any:
     """`x` where the condition holds, `y` elsewhere; the three broadcast."""
-    return apply(ew.WHERE, (operand(condition), operand(x), operand(y)), {})
+    return apply(ew.WHERE, tuple(map(operand, (condition, x, y))), {})
 
 
 @implements(np.clip)

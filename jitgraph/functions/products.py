@@ -31,17 +31,19 @@ __all__ = [
 
 
 @implements(np.concatenate)
-def concatenate(arrays: Sequence[Any], /, axis: Any = 0, out: Any = None, **options: Any) -> Any:
+def concatenate(
+    arrays: Sequence[Any], /, axis: Any = 0, out: Any = None, dtype: Any = None, casting: Any = None
+) -> Any:
     """Arrays joined along an existing axis (None: all of them flattened)."""
-    if out is not None or options:
-        refuse("concatenate", out=out, **options)
-    parts = [array(a) for a in arrays]
+    if not (out is dtype is casting is None):
+        refuse("concatenate", out=out, dtype=dtype, casting=casting)
+    parts = tuple(map(array, arrays))
     if not parts:
         raise ShapeError("need at least one array to concatenate")
     if axis is None:
-        parts, axis = [ravel(p) for p in parts], 0
+        parts, axis = tuple(map(ravel, parts)), 0
     axis = normalize_axis("concatenate", axis, parts[0].ndim)
-    return apply(library.CONCATENATE, tuple(parts), {"axis": axis})
+    return apply(library.CONCATENATE, parts, {"axis": axis})
 
 
 @implements(np.stack)
