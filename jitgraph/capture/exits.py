@@ -41,7 +41,7 @@ def with_one_exit(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements of a function with one return, at the end, and loops without `break` and
     `continue`.  What is not written with branches alone, or would have to be there twice, stays.
     """
-    body = _returning_after_tries(_with_whole_loops(_raising_first(body)))
+    body = _returning_after_tries(_inside_out(_inside_out(body, _raising_first), _whole))
     early = [s for s in body[:-1] if _returns(s)]
     last = body[-1:] if body and not isinstance(body[-1], ast.Return) else []
     if not early and not any(map(_returns, last)):
@@ -59,8 +59,12 @@ def is_guard(stmt: ast.AST) -> bool:
     return isinstance(stmt, ast.If) and not stmt.orelse and isinstance(stmt.body[-1], ast.Raise)
 
 
-def _raising_first(stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
-    """Sides of branches that raise, with what the other side does after them."""
+def _inside_out(
+    stmts: Sequence[ast.stmt], changed: Callable[[ast.stmt], list[ast.stmt]]
+) -> list[ast.stmt]:
+    """Statements with each, from the innermost on, replaced by what it is changed to; functions and
+    classes stay as they are.
+    """
     made: list[ast.stmt] = []
     for stmt in stmts:
         if isinstance(stmt, _OF_THEIR_OWN):
@@ -68,19 +72,22 @@ def _raising_first(stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
             continue
         for name in ("body", "orelse", "finalbody"):
             if isinstance(getattr(stmt, name, None), list):
-                setattr(stmt, name, _raising_first(getattr(stmt, name)))
-        if isinstance(stmt, ast.If) and stmt.orelse:
-            first, second = stmt.body, stmt.orelse
-            if isinstance(first[-1], ast.Raise):
-                stmt.orelse = []
-                made += [stmt, *second]
-                continue
-            if isinstance(second[-1], ast.Raise):
-                wrong = placed(ast.UnaryOp(ast.Not(), stmt.test), stmt.test)
-                made += [ast.copy_location(ast.If(wrong, second, []), stmt), *first]
-                continue
-        made.append(stmt)
+                setattr(stmt, name, _inside_out(getattr(stmt, name), changed))
+        made += changed(stmt)
     return made
+
+
+def _raising_first(stmt: ast.stmt) -> list[ast.stmt]:
+    """The side of a branch that raises, with what the other side does after it."""
+    if isinstance(stmt, ast.If) and stmt.orelse:
+        first, second = stmt.body, stmt.orelse
+        if isinstance(first[-1], ast.Raise):
+            stmt.orelse = []
+            return [stmt, *second]
+        if isinstance(second[-1], ast.Raise):
+            wrong = placed(ast.UnaryOp(ast.Not(), stmt.test), stmt.test)
+            return [ast.copy_location(ast.If(wrong, second, []), stmt), *first]
+    return [stmt]
 
 
 def _returning_after_tries(stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
@@ -117,22 +124,10 @@ def flag_of(loop: ast.For | ast.While) -> str:
     return getattr(loop, "flag", "")
 
 
-def _with_whole_loops(stmts: Sequence[ast.stmt]) -> list[ast.stmt]:
-    made: list[ast.stmt] = []
-    for stmt in stmts:
-        if isinstance(stmt, _OF_THEIR_OWN):
-            made.append(stmt)
-            continue
-        for name in ("body", "orelse", "finalbody"):
-            if isinstance(getattr(stmt, name, None), list):
-                setattr(stmt, name, _with_whole_loops(getattr(stmt, name)))
-        loops = isinstance(stmt, (ast.For, ast.While)) and not stmt.orelse
-        made += _whole(stmt) if loops else [stmt]  # type: ignore[arg-type]
-    return made
-
-
-def _whole(loop: ast.For | ast.While) -> list[ast.stmt]:
-    """A loop whose steps come to their end."""
+def _whole(loop: ast.stmt) -> list[ast.stmt]:
+    """A loop whose steps come to their end; other statements as they are."""
+    if not isinstance(loop, (ast.For, ast.While)) or loop.orelse:
+        return [loop]
     if not any(map(_leaves_loop, loop.body)):
         return [loop]
     flag = f"__leave{loop.lineno}_{loop.col_offset}__"
