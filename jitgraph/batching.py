@@ -15,8 +15,10 @@ import numpy as np
 
 from . import functions as F
 from . import interpreter
-from .errors import CaptureError, user_line
-from .methods import ArrayMethods
+from .errors import CaptureError, DTypeError, ShapeError, user_line
+from .functions.base import array
+from .functions.indexing import gathered, is_basic_key, mask_key
+from .methods import ArrayMethods, InPlace
 from .ops import Kind, Op, views
 from .ops import elementwise as ew
 from .ops.fft import FFT, IRFFT, RFFT
@@ -31,7 +33,7 @@ from .symbolic import Dim
 Rule = Callable[["Batch", Op, Sequence[Any], dict[str, Any]], Any]
 
 
-class Batched(ArrayMethods):
+class Batched(InPlace, ArrayMethods):
     """Any element of a batch.
 
     value: all of them, along the first axis: an array, a Tensor, a traced value, or batched itself.
@@ -70,11 +72,52 @@ class Batched(ArrayMethods):
         )
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if not is_basic_key(key):
+            self._write_at(key, value)
+            return
         items = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(i, (Batched, list, np.ndarray)) for i in items):
-            raise CaptureError(f"elements of a batch are written at positions ({user_line()})")
         held = isinstance(value, Batched) and value.level == self.level
         self.value[(slice(None), *items)] = _aligned(value, self, key) if held else value
+
+    def _write_at(self, key: Any, value: Any) -> None:
+        """`self[key] = value` for masks and integer arrays, which may be other ones for each."""
+        if not mask_key(key):
+            found = gathered(self, key)
+            part = INDEX(found.x, *found.arrays, **found.attrs)
+            new = F.broadcast_to(F.astype(array(value), self.dtype), part.shape)
+            found.x._write(INDEX_PUT(found.x, new, *found.arrays, **found.attrs))
+            return
+        (mask,) = key if isinstance(key, tuple) and len(key) == 1 else (key,)
+        if isinstance(mask, tuple) or getattr(value, "ndim", False):
+            raise CaptureError(
+                f"elements of a batch that a mask selects are written one by one ({user_line()}); "
+                "use np.where"
+            )
+        mask = array(mask)
+        further = tuple(range(mask.ndim, self.ndim))
+        mask = EXPAND_DIMS(mask, axes=further) if further else mask
+        self._write(F.astype(ew.WHERE(mask, value, self), self.dtype))
+
+    def _write(self, new: Batched) -> None:
+        if new.level != self.level:
+            raise CaptureError(
+                f"a batch is written to an array that is the same for all of its elements "
+                f"({user_line()}); write to a new array, as of np.zeros"
+            )
+        self.value[...] = new.value
+
+    def _became(self, result: Any, name: str) -> Any:
+        if not self.ndim:
+            return result  # as NumPy's numbers are not changed
+        if not np.can_cast(result.dtype, self.dtype, "same_kind"):
+            raise DTypeError(
+                f"{name}: cannot cast its result of dtype {result.dtype} to {self.dtype} in place; "
+                "write x = x + y, which makes a new array"
+            )
+        if as_shape(result.shape) != as_shape(self.shape):
+            raise ShapeError(f"{name}: its result has another shape than what it is assigned to")
+        self._write(result)
+        return self
 
     def __repr__(self) -> str:
         return f"<any of {self.value!r}>"

@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import importlib
+import operator
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -102,6 +103,37 @@ def special_function(ufunc: np.ufunc) -> Op | None:
     return op if getattr(special, ufunc.__name__, None) is ufunc else None
 
 
+def _augmented(operation: Callable[[Any, Any], Any], name: str) -> Callable[[Any, Any], Any]:
+    def method(self: Any, other: Any) -> Any:
+        return self._became(operation(self, other), name)
+
+    return method
+
+
+class InPlace:
+    """Mixin for values that augmented assignments may change."""
+
+    __slots__ = ()
+
+    def _became(self, result: Any, name: str) -> Any:
+        """What a name is bound to after an operation's result is assigned to this value."""
+        raise NotImplementedError
+
+    __iadd__ = _augmented(operator.add, "add")
+    __isub__ = _augmented(operator.sub, "subtract")
+    __imul__ = _augmented(operator.mul, "multiply")
+    __itruediv__ = _augmented(operator.truediv, "divide")
+    __ifloordiv__ = _augmented(operator.floordiv, "floor_divide")
+    __imod__ = _augmented(operator.mod, "remainder")
+    __ipow__ = _augmented(operator.pow, "power")
+    __iand__ = _augmented(operator.and_, "bitwise_and")
+    __ior__ = _augmented(operator.or_, "bitwise_or")
+    __ixor__ = _augmented(operator.xor, "bitwise_xor")
+    __ilshift__ = _augmented(operator.lshift, "left_shift")
+    __irshift__ = _augmented(operator.rshift, "right_shift")
+    __imatmul__ = _augmented(operator.matmul, "matmul")
+
+
 class ArrayMethods:
     """Mixin for values with `shape` and `dtype` on which operations of the table work."""
 
@@ -140,6 +172,9 @@ class ArrayMethods:
     __ne__ = _operator(ew.NOT_EQUAL)
     __lt__, __le__ = _operator(ew.LESS), _operator(ew.LESS_EQUAL)
     __gt__, __ge__ = _operator(ew.GREATER), _operator(ew.GREATER_EQUAL)
+
+    def __divmod__(self, other: Any) -> Any:
+        return self // other, self % other
 
     def __neg__(self) -> Any:
         return apply(ew.NEGATIVE, (self,), {})
@@ -294,6 +329,7 @@ class ArrayMethods:
 
     squeeze = _torch_names(F.squeeze)
     ravel, swapaxes, flip = F.ravel, F.swapaxes, F.flip
+    repeat, diagonal = F.repeat, F.diagonal
 
     def copy(self, order: str = "C") -> Any:
         """The same elements in memory of their own."""

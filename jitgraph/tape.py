@@ -176,13 +176,26 @@ def history(results: Iterable[Any], ends: AbstractSet[Any] = frozenset()) -> lis
 
 
 class _Running(threading.local):
-    """The variables of functions that are being differentiated, one in another."""
+    """variables: of functions that are being differentiated, one in another.  for_arrays: whether
+    Tensors stand for the arrays that such a function was called with.
+    """
 
     def __init__(self) -> None:
         self.variables: set[Any] = set()
+        self.for_arrays = False
 
 
 running = _Running()
+
+
+@contextlib.contextmanager
+def for_arrays() -> Iterator[None]:
+    """While a function of arrays runs on Tensors."""
+    before, running.for_arrays = running.for_arrays, True
+    try:
+        yield
+    finally:
+        running.for_arrays = before
 
 
 def is_differentiated(tensor: OnTape) -> bool:

@@ -20,17 +20,17 @@ from .errors import (
 )
 from .functions.base import FUNCTIONS, operand
 from .functions.indexing import getitem, is_basic_key
-from .methods import ArrayMethods
+from .methods import ArrayMethods, InPlace
 from .ops import UFUNCS, Op
 from .ops.elementwise import WHERE
 from .ops.indexing import AT
 from .ops.library import CONCATENATE, MATMUL
 from .spec import SUPPORTED, check_dtype, is_inexact
-from .tape import OnTape, is_differentiated, mode, needs_grad, sequence, walk_back
+from .tape import OnTape, is_differentiated, mode, needs_grad, running, sequence, walk_back
 from .tree import flatten, map_leaves
 
 
-class Tensor(OnTape, ArrayMethods):
+class Tensor(OnTape, InPlace, ArrayMethods):
     """An n-dimensional array that can be differentiated.
 
     data: array of bool, integers, float32 or float64; Python numbers and lists are converted,
@@ -73,6 +73,8 @@ class Tensor(OnTape, ArrayMethods):
     shape = property(operator.attrgetter("data.shape"), doc="Sizes of the axes.")
     ndim = property(operator.attrgetter("data.ndim"), doc="Number of axes.")
     dtype = property(operator.attrgetter("data.dtype"), doc="NumPy dtype of the elements.")
+    nbytes = property(operator.attrgetter("data.nbytes"), doc="Bytes of all elements.")
+    itemsize = property(operator.attrgetter("data.itemsize"), doc="Bytes of an element.")
 
     @property
     def is_leaf(self) -> bool:
@@ -154,6 +156,8 @@ class Tensor(OnTape, ArrayMethods):
         self.requires_grad = requires_grad
         return self
 
+    trace = F.trace
+
     def zero_grad(self) -> None:
         """Forget the collected gradient."""
         self.grad = None
@@ -165,6 +169,20 @@ class Tensor(OnTape, ArrayMethods):
                 "where(), or write inside no_grad()"
             )
         self.data[_plain(key)] = _plain(value)
+
+    def _became(self, result: Any, name: str) -> Any:
+        """The result, for a name of its own; where Tensors stand for arrays, others may see them
+        change.
+        """
+        if not running.for_arrays or not self.ndim:
+            return result
+        if result.requires_grad:
+            raise GradientError(
+                f"an array that gradients are asked for is changed in place ({user_line()}); write "
+                "x = x + y, which makes a new array"
+            )
+        self.data[...] = result.data
+        return self
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         op = MATMUL if ufunc is np.matmul else UFUNCS.get(ufunc)
@@ -191,6 +209,9 @@ class Tensor(OnTape, ArrayMethods):
         except CaptureError:  # of an argument that only NumPy knows
             return _by_numpy(func, args, kwargs)
 
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec and not self.ndim else format(str(self), spec)
+
     def __dlpack__(self, **options: Any) -> Any:
         return self.numpy().__dlpack__(**options)
 
@@ -211,11 +232,13 @@ class Tensor(OnTape, ArrayMethods):
     def __getitem__(self, key: Any) -> Any:
         if interpreter.tracing.trace is None:
             plain = np.asarray(_plain(key)) if type(key) in (list, Tensor) else key
-            if is_basic_key(plain) or (type(plain) is np.ndarray and plain.dtype.kind in "iub"):
+            if is_basic_key(plain):
                 try:
                     return interpreter.apply(AT, (self,), {"key": plain})
                 except IndexError:
                     return getitem(self, key)  # raises, and says more
+            if type(plain) is not tuple and not (type(key) is list and not key):
+                return interpreter.apply(AT, (self,), {"key": plain})
         if _is_general_index(key):
             return _general_index(self, key)
         return getitem(self, key)

@@ -41,6 +41,7 @@ from .loop_ir import (
     Store,
     Var,
     expressions,
+    neutral,
 )
 from .passes import collapse, variables, walk, without_unused
 
@@ -74,7 +75,7 @@ def flattened(kernel: Kernel) -> Kernel | None:
     if any(isinstance(s, Store) for s in kernel.body[: loops[-1]]):
         return None
     if len(loops) > 1:
-        return kernel if _positions(kernel) else None
+        return kernel if _only_seeks(kernel) else None
     (at,) = loops
     loop = kernel.body[at]
     assert isinstance(loop, For)
@@ -168,13 +169,36 @@ def _positions(kernel: Kernel) -> dict[str, _Position]:
             found[accumulator.name] = _Position(accumulator, _only(loops[0], accumulator.name))
     for second in loops[1:]:
         for update in _updates(second.body):
-            alone = without_unused(replace(kernel, body=(_only(second, update.name),)))
-            tested = [n for n in variables(alone.body) if n in accumulators and n != update.name]
-            if len(tested) == 1:
+            extreme = _sought(update)
+            if extreme in accumulators:
+                alone = without_unused(replace(kernel, body=(_only(second, update.name),)))
                 (loop,) = alone.body
                 assert isinstance(loop, For)
-                found[tested[0]] = _Position(accumulators[update.name], loop)
+                found[extreme] = _Position(accumulators[update.name], loop)
     return found
+
+
+def _only_seeks(kernel: Kernel) -> bool:
+    """Whether all loops but the first look for positions of extreme values, and do nothing else."""
+    loops = [s for s in kernel.body if isinstance(s, For)]
+    extremes = {
+        s.name for s in kernel.body if isinstance(s, Accumulator) and s.combine in ("max", "min")
+    }
+    updates = [update for loop in loops[1:] for update in _updates(loop.body)]
+    return not any(map(_stores, loops[1:])) and all(_sought(u) in extremes for u in updates)
+
+
+def _sought(update: Accumulate) -> str:
+    """The accumulator whose value's first position an accumulation finds; empty for others."""
+    match update.value:
+        case Apply("select(x, y, z)", (Apply(_, (_, Var(name, _)), "bool"), _, Const(beyond, _))):
+            if update.combine == "min" and beyond == int(neutral("min", INDEX)):
+                return name
+    return ""
+
+
+def _stores(loop: For) -> bool:
+    return any(isinstance(s, Store) or (isinstance(s, For) and _stores(s)) for s in loop.body)
 
 
 def _located(extreme: Accumulator, source: Load, blocks: Extent) -> list[Stmt]:

@@ -17,7 +17,7 @@ from ..functions.base import operand
 from ..functions.indexing import getitem, is_basic_key, mask_key
 from ..functions.views import broadcast_to
 from ..graph import Node
-from ..methods import ArrayMethods
+from ..methods import ArrayMethods, InPlace
 from ..ops import Op, scalars, views
 from ..ops import elementwise as ew
 from ..spec import dims
@@ -52,7 +52,7 @@ class Storage:
         self.node, self.version = node, self.version + 1
 
 
-class Tracer(ArrayMethods):
+class Tracer(InPlace, ArrayMethods):
     """A value of the graph that is being captured."""
 
     __slots__ = ("_seen", "chain", "storage", "trace")
@@ -218,51 +218,10 @@ class Tracer(ArrayMethods):
         """Sorted along an axis, in place."""
         self.trace.writes.write(self, self.trace.calls.library_call(np.sort, (self, axis), options))
 
-    def _in_place(self, op: Op, other: Any) -> Any:
-        result = op(self, operand(other))
+    def _became(self, result: Any, name: str) -> Any:
         if not self.storage.mutable or self.trace.of_tensors:
             return result
-        self.trace.writes.result(self, result, op.name)
-        return self
-
-    def __iadd__(self, other: Any) -> Any:
-        return self._in_place(ew.ADD, other)
-
-    def __isub__(self, other: Any) -> Any:
-        return self._in_place(ew.SUBTRACT, other)
-
-    def __imul__(self, other: Any) -> Any:
-        return self._in_place(ew.MULTIPLY, other)
-
-    def __itruediv__(self, other: Any) -> Any:
-        return self._in_place(ew.DIVIDE, other)
-
-    def __ifloordiv__(self, other: Any) -> Any:
-        return self._in_place(ew.FLOOR_DIVIDE, other)
-
-    def __imod__(self, other: Any) -> Any:
-        return self._in_place(ew.REMAINDER, other)
-
-    def __iand__(self, other: Any) -> Any:
-        return self._in_place(ew.BITWISE_AND, other)
-
-    def __ior__(self, other: Any) -> Any:
-        return self._in_place(ew.BITWISE_OR, other)
-
-    def __ixor__(self, other: Any) -> Any:
-        return self._in_place(ew.BITWISE_XOR, other)
-
-    def __ilshift__(self, other: Any) -> Any:
-        return self._in_place(ew.LEFT_SHIFT, other)
-
-    def __irshift__(self, other: Any) -> Any:
-        return self._in_place(ew.RIGHT_SHIFT, other)
-
-    def __ipow__(self, other: Any) -> Any:
-        result = self**other
-        if not self.storage.mutable or self.trace.of_tensors:
-            return result
-        self.trace.writes.result(self, result, "power")
+        self.trace.writes.result(self, result, name)
         return self
 
     def __imatmul__(self, other: Any) -> Any:

@@ -146,8 +146,12 @@ left_shift, right_shift = map(_binary, (ew.LEFT_SHIFT, ew.RIGHT_SHIFT))
 
 
 @implements(np.where)
-def where(condition: Any, x: Any, y: Any) -> Any:
-    """`x` where the condition holds, `y` elsewhere; the three broadcast."""
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    """`x` where the condition holds, `y` elsewhere; the three broadcast.  Without these the
+    positions where it holds.
+    """
+    if x is None and y is None:
+        return np.nonzero(condition)
     return apply(ew.WHERE, tuple(map(operand, (condition, x, y))), {})
 
 

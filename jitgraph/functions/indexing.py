@@ -39,7 +39,10 @@ def getitem(x: Any, key: Any) -> Any:
 
 def take_axis(x: Any, index: Any, axis: int) -> Any:
     """Elements at integer positions along an axis; negative ones count from the end."""
-    return apply(indexing.INDEX, (x, array(index)), {"axes": (axis,), "front": False})
+    positions = array(index)
+    if isinstance(positions, np.ndarray) and not positions.size:
+        positions = positions.astype(np.int64)  # of an empty list NumPy makes floats
+    return apply(indexing.INDEX, (x, positions), {"axes": (axis,), "front": False})
 
 
 def gathered(x: Any, key: Any) -> Gather:

@@ -65,7 +65,7 @@ def vstack(tup: Sequence[Any]) -> Any:
 @implements(np.hstack)
 def hstack(tup: Sequence[Any]) -> Any:
     """Arrays joined along the second axis; vectors along their only one."""
-    parts = [array(a) for a in tup]
+    parts = [a if a.ndim else expand_dims(a, 0) for a in map(array, tup)]
     return concatenate(parts, axis=0 if parts and parts[0].ndim == 1 else 1)
 
 
@@ -119,6 +119,8 @@ def einsum(subscripts: str, *operands: Any, **options: Any) -> Any:
     """Einstein summation through matmul, multiplication and sum; operands contracted left to
     right.
     """
+    if not isinstance(subscripts, str):
+        raise CaptureError("einsum of lists of axes is not captured; name them by letters")
     options.pop("optimize", None)
     refuse("einsum", **options)
     return contract(subscripts, [array(x) for x in operands])

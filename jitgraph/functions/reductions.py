@@ -36,7 +36,7 @@ def reduced(op: Op, x: Any, axis: Any, keepdims: Any) -> Any:
     elif type(axis) is int and 0 <= axis < ndim:
         axes = (axis,)
     else:
-        axes = normalize_axes(op.name, axis, ndim)
+        axes = normalize_axes(op.name, axis, ndim) if ndim or axis not in (0, -1) else ()
     if not axes:  # each element by itself
         return astype(x, op.spec(_scalar_spec(x), axis=(), keepdims=False).dtype)
     kept = bool(keepdims and keepdims is not np._NoValue)
@@ -143,7 +143,7 @@ def _argument(op: Op, a: Any, axis: Any, out: Any, keepdims: Any) -> Any:
     refuse(op.name, out=out)
     a = array(a)
     if a.ndim == 0:
-        a = views.EXPAND_DIMS(a, axes=(0,))
+        a, keepdims = views.EXPAND_DIMS(a, axes=(0,)), False
     if isinstance(axis, tuple):
         raise DTypeError(f"{op.name}: axis must be one integer or None, not {axis}")
     return reduced(op, a, axis, keepdims)

@@ -100,6 +100,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     a = array(a)
     if axis is None:
         axes = tuple([k for k, d in enumerate(a.shape) if d == 1])
+    elif not a.ndim and axis in (0, -1):
+        axes = ()
     else:
         axes = normalize_axes("squeeze", axis, a.ndim)
     return apply(views.SQUEEZE, (a,), {"axes": axes})

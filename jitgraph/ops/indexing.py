@@ -10,10 +10,10 @@ import numpy as np
 from ..errors import DTypeError, ShapeError
 from ..interpreter import create, made
 from ..spec import Spec, as_shape, broadcast, dims
-from ..symbolic import Shape
-from .elementwise import IOTA
+from ..symbolic import Shape, product
+from .elementwise import EQUAL, IOTA, WHERE
 from .op import Kind, Op, opaque, register
-from .views import EXPAND_DIMS, FULL
+from .views import EXPAND_DIMS, FULL, RESHAPE
 
 Axes = tuple[int, ...]
 _AT_A_TIME = 1 << 16  # elements by which rows are added
@@ -129,7 +129,29 @@ def _put_gradient(
 ) -> list[Any]:
     taken = INDEX(g, *index, axes=axes, front=front)
     kept = INDEX_PUT(g, taken * 0, *index, axes=axes, front=front)
+    stays = _stays(x, taken, index, axes, 0 if front else axes[0])
+    if stays is not None:
+        taken = WHERE(stays, taken, np.dtype(g.dtype).type(0))
     return [kept, taken, *[None] * len(index)]
+
+
+def _stays(x: Any, taken: Any, index: tuple[Any, ...], axes: Axes, start: int) -> Any:
+    """Which values are not written over by a later one at the same position; None for all.
+
+    Their numbers are written to the positions and read again.  start: where `taken` has the axes
+    of the positions.
+    """
+    count = taken.ndim - (x.ndim - len(axes))
+    shape = as_shape(taken.shape)[start : start + count]
+    if all(dims.same(d, 1) for d in shape):
+        return None
+    numbers = RESHAPE(made(IOTA, size=product(shape), dtype=np.dtype(np.int64)), shape=shape)
+    sizes = tuple(as_shape(x.shape)[k] for k in axes)
+    where = {"axes": tuple(range(len(axes))), "front": False}
+    written = INDEX_PUT(made(FULL, np.int64(0), shape=sizes), numbers, *index, **where)
+    last = EQUAL(INDEX(written, *index, **where), numbers)
+    others = (*range(start), *range(start + count, taken.ndim))
+    return EXPAND_DIMS(last, axes=others) if others else last
 
 
 def _add_gradient(

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from ..compile import compile
+from ..compile import CompiledFunction, compile
 from ..errors import GradientError
 from ..interpreter import tracing
+from ..tape import for_arrays
 from ..tree import map_leaves
 from .leaves import as_array, of_arrays
 
@@ -60,14 +61,25 @@ def run_or_compile(
     kept = getattr(function, "__dict__", {}).setdefault(_KEPT, {})
     owner, made = kept.get(name, (None, None))
     if made is None or owner != function:  # methods and wrappers have the dict of another function
+        plain = function._function if isinstance(function, CompiledFunction) else function
         try:
-            return map_leaves(as_array, run(function, *args))
-        except GradientError:
+            with for_arrays():
+                return map_leaves(as_array, run(plain, *args))
+        except (GradientError, ValueError) as error:
+            if not _is_of_gradients(error):
+                raise
             made = Transformed(function, name, lambda *given: run(function, *given))
             made.__signature__ = inspect.signature(lambda primals, tangents: None)
     result = made(*args)
     kept[name] = function, made
     return result
+
+
+def _is_of_gradients(error: BaseException | None) -> bool:
+    """Whether an error comes of one, as NumPy's does where it stores numbers in an array."""
+    while error is not None and not isinstance(error, GradientError):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 _KEPT = "__jitgraph_transformed__"  # goes when the function goes
@@ -81,5 +93,7 @@ class _OnArrays:
         self._run = run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        result = self._run(*args, **kwargs)
-        return result if tracing.trace is not None else map_leaves(as_array, result)
+        if tracing.trace is not None:
+            return self._run(*args, **kwargs)
+        with for_arrays():
+            return map_leaves(as_array, self._run(*args, **kwargs))

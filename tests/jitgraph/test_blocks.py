@@ -130,3 +130,35 @@ def test_blocks_make_the_errors_of_sums_small() -> None:
     x = np.random.default_rng(2).random(1 << 22, dtype=np.float32)
     exact = x.sum(dtype=np.float64)
     assert abs(jitgraph.compile(total)(x) - exact) < 4 * abs(x.sum() - exact) + 1e-6 * exact
+
+
+OF_EXTREMES = {
+    "exp of the largest": lambda x: np.exp(x.max()),
+    "its square": lambda x: x.max() ** 2,
+    "the range squared": lambda x: (x.max() - x.min()) ** 2,
+    "its inverse": lambda x: 1 / x.min(),
+    "how often it occurs": lambda x: x.max() ** 2 / (x == x.max()).astype(float).sum(),
+}
+
+
+@pytest.mark.parametrize("size", [4, 50_000])
+@pytest.mark.parametrize("name", OF_EXTREMES)
+def test_a_second_pass_over_all_elements_that_seeks_no_position(name: str, size: int) -> None:
+    function = OF_EXTREMES[name]
+    x = np.linspace(0.5, 1.5, size)[np.random.default_rng(0).permutation(size)]
+    x[[1, size // 2, size - 1]] = 2.0  # in several blocks
+    assert jitgraph.compile(function, strict=True)(x) == pytest.approx(function(x))
+    if name != "how often it occurs":
+        leaf = jitgraph.Tensor(x, requires_grad=True)
+        function(leaf).backward()
+        found = jitgraph.compile(jitgraph.grad(function), strict=True)(x)
+        np.testing.assert_allclose(found, leaf.grad.data, rtol=1e-12)
+
+
+def test_the_second_derivative_of_a_sum_that_a_comparison_is_a_part_of() -> None:
+    x = np.array([0.9, 0.4, 0.3, 0.45])
+    found = jitgraph.compile(
+        jitgraph.hessian(lambda x: np.maximum(x, 0.35).sum() ** 2), strict=True
+    )(x)
+    above = (x > 0.35).astype(float)
+    np.testing.assert_allclose(found, 2 * np.outer(above, above))

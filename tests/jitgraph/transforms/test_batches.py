@@ -215,3 +215,86 @@ def test_conditions_of_each_element(of) -> None:
 def test_sides_of_a_batch_have_one_structure() -> None:
     with pytest.raises(ShapeError, match="different structures"):
         vmap(lambda x: jitgraph.cond(x > 0, lambda x: (x, x), lambda x: x, x))(np.ones(3))
+
+
+def by_another_name(x):
+    y = x * 2
+    part = y[1:]
+    part *= 3
+    return y
+
+
+def handed_on(x):
+    y = np.zeros(3)
+    z = y
+    y += x
+    y[:2] -= x[1:]
+    return z
+
+
+def of_rows(x):
+    y = np.outer(x, x)
+    for row in y:
+        row += x
+    return y
+
+
+def at_a_mask(x):
+    y = np.zeros(3)
+    y[1:] = x[:-1]
+    y[y < 0.5] = -1
+    return y
+
+
+def at_positions(x):
+    y = np.zeros((3, 3))
+    y[POSITIONS] = x
+    y[np.arange(3), np.arange(3)] += x * 2
+    y[:, 1:][:, [0, 0]] = x[:2]
+    return y
+
+
+IN_PLACE = (by_another_name, handed_on, of_rows, at_a_mask, at_positions)
+
+
+@pytest.mark.parametrize("function", IN_PLACE, ids=lambda f: f.__name__)
+def test_writes_are_seen_by_all_names(function) -> None:
+    expected = np.stack([function(row) for row in ROWS])
+    np.testing.assert_allclose(vmap(function)(ROWS), expected)
+    np.testing.assert_allclose(jitgraph.compile(vmap(function), strict=True)(ROWS), expected)
+
+    def number(x):
+        return (function(x) ** 2).sum()
+
+    expected = np.stack([grad(number)(row) for row in ROWS])
+    np.testing.assert_allclose(vmap(grad(number))(ROWS), expected)
+
+
+def test_an_argument_changes_in_place_as_in_a_loop() -> None:
+    def centred(x):
+        x -= x.mean()
+        return x
+
+    rows, expected = ROWS.copy(), ROWS - ROWS.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(vmap(centred)(rows), expected)
+    np.testing.assert_allclose(rows, expected)
+
+
+def test_each_element_is_written_at_a_position_of_its_own() -> None:
+    def function(x, k):
+        y = np.zeros(3)
+        y[k] = 1.0
+        return y * x
+
+    positions = np.array([2, 0, 1, 1])
+    expected = np.stack([function(x, k) for x, k in zip(ROWS, positions, strict=True)])
+    np.testing.assert_allclose(vmap(function)(ROWS, positions), expected)
+
+
+def test_a_batch_does_not_go_into_what_is_the_same_for_all() -> None:
+    def function(x, shared):
+        shared += x
+        return shared
+
+    with pytest.raises(CaptureError, match=r"the same for all|writes in place"):
+        jitgraph.compile(vmap(function, (0, None)), strict=True)(ROWS, np.zeros(3))

@@ -294,3 +294,50 @@ def test_second_derivatives_of_what_is_written_in_place(function) -> None:
         value, change = jvp(function, (X,), (d,))
         np.testing.assert_allclose(value, function(X))
         np.testing.assert_allclose(change, directional(function, X, d), atol=1e-8)
+
+
+def by_another_name(x):
+    y = x * 2
+    part = y[1:]
+    part *= 3
+    return y.sum() * y
+
+
+def numbers_in_an_array(x):
+    out = np.zeros(2)
+    out[0], out[1] = x.sum(), x[0] * x[1]
+    return out
+
+
+def at_the_same_position(x):
+    out = np.ones(4)
+    out[[0, 0, 2]] = x[:3] ** 2
+    out[[1, 1]] += x[3]
+    return out
+
+
+@pytest.mark.parametrize("function", [by_another_name, numbers_in_an_array, at_the_same_position])
+def test_what_is_written_under_another_name_and_over(function) -> None:
+    expected = np.stack([directional(function, X, e) for e in np.eye(5)], axis=1)
+    for mode in ("reverse", "forward"):
+        np.testing.assert_allclose(jitgraph.jacobian(function, mode=mode)(X), expected, atol=1e-7)
+    for called in (function, jitgraph.compile(function)):
+        value, change = jvp(called, (X,), (np.cos(X),))
+        np.testing.assert_allclose(value, function(X))
+        np.testing.assert_allclose(change, expected @ np.cos(X), atol=1e-7)
+
+
+def test_a_change_in_place_that_no_graph_holds_is_refused_on_the_tape() -> None:
+    def function(x):
+        y = x * 2
+        part = y[1:]
+        part *= 3
+        total = 0.0
+        for _ in range(50):
+            if total > 3:  # a number at first, an array later
+                break
+            total = total + (y**2).sum() * 0.1
+        return total
+
+    with pytest.raises(jitgraph.GradientError, match="changed in place"):
+        grad(function)(X)
