@@ -78,6 +78,13 @@ def specialise(
             config.log("fallbacks", f"{name}: left to Python: {refused.reason}")
             if refused.key:
                 policy.refused[refused.key] = refused.reason
+        except CaptureError as error:
+            reasons = [r for r in policy.refused.values() if r not in str(error)]
+            if not reasons:
+                raise
+            raise type(error)(
+                f"{error}; a loop or a branch there was left to Python: {'; '.join(reasons)}"
+            ) from None
 
 
 def _specialised(
