@@ -226,12 +226,24 @@ class BranchStatement(Nested):
             map(self.trace.env.same, first.shape, second.shape)
         )
         if not same or (first.dtype, first.weak) != (second.dtype, second.weak):
+            self._promote(a, first, second)
+            self._promote(b, second, first)
             self.refuse(f"a name is {first} on one side of it and {second} on the other")
         if first.weak and first.dtype.kind == "c":
             self.refuse("a complex number of Python's differs between its sides")
         mutable = {s.mutable for s in (_storage(a), _storage(b)) if s is not None}
         if not first.ndim and not first.weak and True in mutable:
             self.refuse("a name is an array of no axes after it")
+
+    def _promote(self, leaf: Any, own: Spec, other: Spec) -> None:
+        """A number of Python's that a loop carries, and that an array of no axes takes the place of
+        on the other side, is one from the start.
+        """
+        if type(leaf) not in TRACERS or not own.weak or other.weak or other.ndim:
+            return
+        before = self.stood.get(leaf.storage, (None, None))[0]
+        for around in self.trace.nested:
+            around.promote(before, other)
 
     def _check_moderate(self, node: Node) -> None:
         """An integer of Python's has no end; one of a branch is a constant, or changed by some."""

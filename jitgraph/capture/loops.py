@@ -364,6 +364,13 @@ class LoopStatement(Nested):
             self.key, f"{carried.name!r} is {wanted} before a step and {node.spec} after"
         )
 
+    def promote(self, number: Node | None, spec: Spec) -> None:
+        carried = next((c for c in self.carried if c.inside is number and c.before), None)
+        known = carried is None or (self.key, carried.name) in self.trace.policy.promoted
+        if carried is not None and not known and self._widens(carried, spec.dtype):
+            self.trace.policy.promoted[self.key, carried.name] = spec
+            raise RefusedError("", f"{carried.name!r} is {spec} from the start")
+
     def _widens(self, carried: _Carried, dtype: np.dtype[Any]) -> bool:
         """Whether what a name is before is a number of Python's that may have this dtype then."""
         assert carried.before is not None and carried.inside is not None

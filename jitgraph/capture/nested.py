@@ -45,6 +45,9 @@ class Nested:
     def refuse(self, reason: str) -> NoReturn:
         raise RefusedError(self.key, reason)
 
+    def promote(self, number: Node | None, spec: Spec) -> None:
+        """What a number of Python's has to be from the start, if this is a loop that carries it."""
+
     def _may_be_traced(self) -> bool:
         policy = self.trace.policy
         return policy.allowed and self.key not in policy.refused

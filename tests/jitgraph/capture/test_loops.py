@@ -302,6 +302,36 @@ def as_tuple(value) -> tuple:
     return value if isinstance(value, tuple) else (value,)
 
 
+def left_at_a_limit(x):
+    total = 0.0
+    for _ in range(50):
+        if total > 3:
+            break
+        total = total + (x**2).sum() * 0.1
+    return total
+
+
+def left_at_rest(x):
+    error = 1.0
+    for _ in range(100):
+        if error < 1e-8:
+            break
+        new = 0.5 * (x + 2 / x)
+        error = np.abs(new - x).max()
+        x = new
+    return x, error
+
+
+@pytest.mark.parametrize("function", [left_at_a_limit, left_at_rest])
+def test_a_number_that_an_array_takes_the_place_of_on_one_side_of_a_branch(function) -> None:
+    compiled = jitgraph.compile(function, strict=True)
+    for x in (np.ones(4), np.full(4, 0.1)):
+        for found, expected in zip(as_tuple(compiled(x)), as_tuple(function(x)), strict=True):
+            assert type(found) is type(expected)
+            np.testing.assert_allclose(found, expected, rtol=1e-14)
+    assert compiled.cache_info().captures == 1
+
+
 def test_a_while_that_counts_positions_is_written_out() -> None:
     def function(x):
         out, k = np.zeros(12), 1

@@ -332,12 +332,7 @@ def test_a_change_in_place_that_no_graph_holds_is_refused_on_the_tape() -> None:
         y = x * 2
         part = y[1:]
         part *= 3
-        total = 0.0
-        for _ in range(50):
-            if total > 3:  # a number at first, an array later
-                break
-            total = total + (y**2).sum() * 0.1
-        return total
+        return y[: int(y[-1])].sum()  # a size that values decide
 
     with pytest.raises(jitgraph.GradientError, match="changed in place"):
         grad(function)(X)
