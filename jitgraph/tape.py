@@ -19,7 +19,7 @@ import numpy as np
 from .ops import Op
 from .ops.elementwise import WHERE
 from .spec import is_inexact
-from .vjp import Selections, cotangents, matched, selections
+from .vjp import Selections, cotangents, hands_on, is_nonlinear, matched, selections
 
 sequence = itertools.count()
 
@@ -102,10 +102,10 @@ def walk_back(
     """
     pending, found = dict(cotangents), dict[Any, Any]()
     walked = history(cotangents, ends)
-    known = Selections() if any(t._maker is WHERE for t in walked) else None
-    if known is not None:
-        for result in cotangents:
-            known.note(result, None)  # all of it may be read
+    selects = any(t._maker is WHERE for t in walked)
+    sensitive, known = _sensitive(walked) if selects else frozenset[Any](), Selections()
+    for result in cotangents if sensitive else ():
+        known.note(result, None)  # all of it may be read
     with recording(create_graph), np.errstate(all="ignore"):
         for tensor in walked:
             g = pending.pop(tensor, None)
@@ -115,25 +115,44 @@ def walk_back(
                 if not ends or tensor in ends:
                     found[tensor] = g
                 continue
-            if known is None and not create_graph and _by_plain_rules(tensor, g, pending):
-                continue
             inputs = tensor._inputs
+            further = (
+                [isinstance(s, OnTape) and s in sensitive for s in inputs] if sensitive else []
+            )
+            selected = known.take(tensor) if tensor in sensitive or any(further) else None
+            plain = not create_graph and selected is None and not any(further)
+            if plain and _by_plain_rules(tensor, g, pending):
+                continue
             wanted = [isinstance(source, OnTape) and source.requires_grad for source in inputs]
-            selected = None if known is None else known.take(tensor)
             parts = tensor._cotangents(g, wanted, create_graph, selected)
             for source, part, want in zip(inputs, parts, wanted, strict=True):
                 if want and part is not None:
                     before = pending.get(source)
                     pending[source] = part if before is None else before + part
-            further = [
-                want and s._maker is not None for s, want in zip(inputs, wanted, strict=True)
-            ]
-            if known is not None and any(further):
+            if any(further):
                 shares = tensor._selections(selected)
                 for source, share, goes_on in zip(inputs, shares, further, strict=False):
                     if goes_on:
                         known.note(source, share)
     return found
+
+
+def _sensitive(walked: Sequence[Any]) -> AbstractSet[Any]:
+    """The Tensors for which it matters how much of them a `where` selects: what is not selected of
+    a result must not come back as the infinite slope of an operation it was computed by.
+    """
+    found: set[Any] = set()
+    for tensor in reversed(walked):
+        op = tensor._maker
+        if type(op) is Op and (
+            is_nonlinear(op) or (hands_on(op) and any(s in found for s in _tensors(tensor)))
+        ):
+            found.add(tensor)
+    return found
+
+
+def _tensors(tensor: OnTape) -> list[OnTape]:
+    return [s for s in tensor._inputs if isinstance(s, OnTape)]
 
 
 def _by_plain_rules(tensor: Any, g: Any, pending: dict[Any, Any]) -> bool:

@@ -53,14 +53,20 @@ def cotangents(
             found.append(None)
             continue
         part = rule(g, out, *inputs, **attrs)
-        if part is not None and selected is not None and _is_nonlinear(op):
+        if part is not None and selected is not None and is_nonlinear(op):
             part = ew.WHERE(ew.GREATER(selected, 0), part, np.dtype(g.dtype).type(0))
         found.append(None if part is None else matched(part, inputs[k]))
     return found
 
 
-def _is_nonlinear(op: Op) -> bool:
+def is_nonlinear(op: Op) -> bool:
+    """Whether the slope of an elementwise operation depends on operands, and may be infinite."""
     return op.kind is Kind.ELEMENTWISE and op not in _LINEAR
+
+
+def hands_on(op: Op) -> bool:
+    """Whether what is selected of a result tells what is selected of its operands."""
+    return op.kind in (Kind.ELEMENTWISE, Kind.VIEW) or op is SUM
 
 
 def selections(
