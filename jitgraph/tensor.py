@@ -393,9 +393,17 @@ def _joined(args: tuple[Any, ...]) -> Tensor | None:
     return _apply(CONCATENATE, parts, {"axis": axis}) if plain else None
 
 
+def _product(args: tuple[Any, ...]) -> Tensor | None:
+    if len(args) != 2 or not _are_plain(args):
+        return None
+    x, y = args
+    of_vectors = isinstance(x, (Tensor, np.ndarray)) and isinstance(y, (Tensor, np.ndarray))
+    return _apply(MATMUL, args, {}) if of_vectors and 0 < x.ndim < 3 and 0 < y.ndim < 3 else None
+
+
 # what is frequent, of arguments as they mostly are: a call for each, not four
 _QUICK: dict[Any, Callable[[tuple[Any, ...]], Tensor | None]] = {
-    np.where: _selected, np.concatenate: _joined,
+    np.where: _selected, np.concatenate: _joined, np.dot: _product,
 }  # fmt: skip
 
 

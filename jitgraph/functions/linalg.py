@@ -50,7 +50,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
 def _matrices(*arrays: Any) -> list[Any]:
     """Arrays of one dtype as LAPACK takes it: floating-point or complex."""
     found = [array(a) for a in arrays]
-    dtype = np.result_type(*[a.dtype for a in found])
+    dtype = found[0].dtype if len(found) == 1 else np.result_type(*[a.dtype for a in found])
     if dtype.kind in "iub":
         dtype = np.dtype(np.float64)
     return [a if np.dtype(a.dtype) == dtype else astype(a, dtype) for a in found]
