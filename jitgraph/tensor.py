@@ -11,6 +11,7 @@ import numpy as np
 from . import functions as F
 from . import interpreter
 from .errors import (
+    AxisError,
     CaptureError,
     DTypeError,
     GradientError,
@@ -376,7 +377,9 @@ def _named(error: Exception, op: Op, args: tuple[Any, ...]) -> Exception:
     shapes = " and ".join(
         f"{np.dtype(a.dtype)}{list(a.shape)}" for a in args if hasattr(a, "shape")
     )
-    kind = ShapeError if isinstance(error, ValueError) else DTypeError
+    kind: type[JitgraphError] = ShapeError if isinstance(error, ValueError) else DTypeError
+    if isinstance(error, np.exceptions.AxisError):
+        kind = AxisError
     return kind(f"{op.name} of {shapes}: {error} ({user_line()})")
 
 
