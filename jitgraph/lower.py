@@ -90,18 +90,19 @@ def _for_moderate_angles(quick: _Lowering, whole: _Lowering) -> tuple[Lowered, .
     if large:
         for i in range(lo, hi): out[i] = sin(x[i])
     """
-    first, *rest = quick.run()
+    firsts = quick.run()
     whole.counter = quick.counter
-    second, *_ = whole.run()
-    large = ir.Var(LARGE, "bool")
-    body = (
-        ir.Accumulator(LARGE, "any", "bool"),
-        *first.kernel.body,
-        ir.If(large, second.kernel.body),
-    )
-    kernel = replace(first.kernel, body=body)
+    return tuple(map(_or_again, firsts, whole.run()))
+
+
+def _or_again(quick: Lowered, whole: Lowered) -> Lowered:
+    kernel = quick.kernel
+    if accumulates(kernel.body, LARGE):
+        again = ir.If(ir.Var(LARGE, "bool"), whole.kernel.body)
+        flag = ir.Accumulator(LARGE, "any", "bool")
+        kernel = replace(kernel, body=(flag, *kernel.body, again))
     kernel.verify()
-    return (replace(first, kernel=kernel), *rest)
+    return replace(quick, kernel=kernel)
 
 
 class _Lowering(Evaluation):

@@ -162,3 +162,16 @@ def test_the_second_derivative_of_a_sum_that_a_comparison_is_a_part_of() -> None
     )(x)
     above = (x > 0.35).astype(float)
     np.testing.assert_allclose(found, 2 * np.outer(above, above))
+
+
+ANGLES = {
+    "of a sum": lambda x: np.sin(x.sum()),
+    "of a mean, spread": lambda x: (np.cos(x.mean()) * x, x.mean()),
+    "of an extreme and of all elements": lambda x: np.sin(x.max()) + np.cos(x).sum(),
+}
+
+
+@pytest.mark.parametrize("name", ANGLES)
+def test_angles_that_blocks_are_reduced_to(name: str) -> None:
+    for x in (np.linspace(0, 1, 70_000), np.full(70_000, 1e5), np.ones(7)):  # moderate and large
+        check(ANGLES[name], x, atol=1e-6)
