@@ -197,7 +197,8 @@ def _not_in_graphs(*specs: Spec, **attrs: Any) -> Spec:
 
 def _in_zeros(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
     whole = np.zeros(shape, x.dtype)
-    array = next((k for k in (key if isinstance(key, tuple) else (key,)) if _has_axes(k)), None)
+    items = key if isinstance(key, tuple) else (key,)
+    array = next((k for k in items if isinstance(k, np.ndarray)), None)
     if array is None or array.dtype == bool:
         whole[key] = x
     elif array is key:
@@ -205,10 +206,6 @@ def _in_zeros(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
     else:
         np.add.at(whole, key, x)
     return whole
-
-
-def _has_axes(key: Any) -> bool:
-    return isinstance(key, np.ndarray)
 
 
 AT: Op = Op(
