@@ -1,4 +1,4 @@
-"""`jitgraph bench --training`: steps of training, and what an operation on Tensors costs.
+"""`jitgraph bench --training`: steps of training.
 
 Each peer trains the same model from the same parameters on the same batches, in a process of its
 own and with as many threads as asked for; rounds are interleaved, the best step counts.  Losses of
@@ -202,70 +202,6 @@ def measure(name: str, peers: Sequence[str], rounds: int, threads: int) -> list[
     return [name, *cells, f"{min(rivals) / best['jitgraph']:.2f}", f"{apart:.1e}"]
 
 
-def _best(call: Callable[[], Any], count: int = 2000) -> float:
-    found = float("inf")
-    for _ in range(20):
-        began = time.perf_counter()
-        for _ in range(count):
-            call()
-        found = min(found, (time.perf_counter() - began) / count)
-    return found
-
-
-_PICKED, _MASK = np.array([2, 0, 1]), np.eye(3, dtype=bool)
-_OPERATIONS: dict[str, Callable[[Any, Any], Any]] = {
-    "x + y": lambda x, y: x + y,
-    "x @ y": lambda x, y: x @ y,
-    "x ** 2": lambda x, y: x**2,
-    "np.tanh(x)": lambda x, y: np.tanh(x),
-    "np.maximum(x, 0)": lambda x, y: np.maximum(x, 0),
-    "np.where(mask, x, y)": lambda x, y: np.where(_MASK, x, y),
-    "x.sum()": lambda x, y: x.sum(),
-    "x.sum(axis=0)": lambda x, y: x.sum(axis=0),
-    "x.mean()": lambda x, y: x.mean(),
-    "x.T": lambda x, y: x.T,
-    "x.reshape(9)": lambda x, y: x.reshape(9),
-    "x[0]": lambda x, y: x[0],
-    "x[:, None, 1:]": lambda x, y: x[:, None, 1:],
-    "x[indices]": lambda x, y: x[_PICKED],
-    "np.concatenate([x, y])": lambda x, y: np.concatenate([x, y]),
-}
-_OF_OTHER_SHAPES = (
-    "x.sum()", "x.sum(axis=0)", "x.mean()", "x.reshape(9)", "x[0]", "x[:, None, 1:]",
-    "np.concatenate([x, y])",
-)  # fmt: skip
-
-
-def costs_of_tensors() -> list[list[str]]:
-    """What operations on Tensors of 3 x 3 cost more than NumPy's own, without and with a record,
-    and what a node of `backward()` costs.
-    """
-    return [[name, *_costs(function, name)] for name, function in _OPERATIONS.items()]
-
-
-def _costs(function: Callable[[Any, Any], Any], name: str) -> list[str]:
-    import jitgraph
-
-    x, y = np.eye(3, dtype="f4") / 2, np.ones((3, 3), "f4")
-    numpys = _best(lambda: function(x, y))
-    row = [readable(numpys)]
-    for wanted in (False, True):
-        a, b = jitgraph.Tensor(x, requires_grad=wanted), jitgraph.Tensor(y)
-        row.append(readable(_best(lambda a=a, b=b: function(a, b)) - numpys))  # type: ignore[misc]
-    if name in _OF_OTHER_SHAPES:
-        return [*row, ""]
-    nodes, other = 100, np.eye(3, dtype="f4")
-
-    def chain() -> Any:
-        value = jitgraph.Tensor(x, requires_grad=True)
-        for _ in range(nodes):
-            value = function(value, other)
-        return value.sum()
-
-    forward = _best(chain, 20)
-    return [*row, readable((_best(lambda: chain().backward(), 20) - forward) / nodes)]
-
-
 def main(rounds: int, threads: int, markdown: Path | None) -> int:
     """Measure and print."""
     from importlib.util import find_spec
@@ -274,8 +210,6 @@ def main(rounds: int, threads: int, markdown: Path | None) -> int:
     rows = [measure(name, peers, rounds, threads) for name in MODELS]
     header = ["step", *peers, "ahead of PyTorch", "losses apart"]
     show(f"a step of training, AdamW, {threads} thread(s)", header, rows, markdown)
-    header = ["on 3 x 3", "NumPy", "over it", "and recorded", "a node of backward()"]
-    show("Tensors", header, costs_of_tensors())
     return 0
 
 

@@ -10,7 +10,7 @@ from types import ModuleType
 from jitgraph_codegen.threads import get_num_threads, set_num_threads
 
 from . import functions as _functions
-from . import random
+from . import prepared, preparing, random
 from .checkpoints import load, load_metadata, save
 from .compile import CacheInfo, CompiledFunction, RecompileWarning, compile
 from .control import cond, fori_loop, map, scan, while_loop
@@ -59,6 +59,8 @@ from .transforms import (
     vmap,
 )  # fmt: skip
 from .version import __version__
+
+prepared.register(preparing.prepare_call, preparing.prepare_rule)
 
 _PARTS = ("data", "nn", "numpy", "optim")  # imported when they are asked for
 

@@ -16,7 +16,7 @@ from .capture.trace import GradientRule
 from .control_gradients import control_cotangents, results_of_side
 from .errors import GradientError
 from .graph import CONSTANT, INPUT, Graph, Node, reachable, sizes_assumed
-from .interpreter import tracing
+from .interpreter import set_trace
 from .keeping import kept_and_recomputed
 from .ops import Kind, views
 from .ops.control import COND, CONTROL_RESULT, LOOP
@@ -55,7 +55,7 @@ def differentiate(graph: Graph, wanted: Sequence[int], hints: Mapping[str, int])
     """
     trace = Trace(sizes_assumed(graph.guards), of_tensors=True)
     dims.push(trace.env)
-    outer, tracing.trace = tracing.trace, trace
+    outer = set_trace(trace)
     try:
         value: dict[Node, Tracer] = {
             n: trace.input(str(n.attrs["name"]), n.spec) for n in graph.inputs
@@ -71,7 +71,7 @@ def differentiate(graph: Graph, wanted: Sequence[int], hints: Mapping[str, int])
         ]
         gradients = _backward(graph, value, seeds, [graph.inputs[k] for k in wanted], trace)
     finally:
-        tracing.trace = outer
+        set_trace(outer)
         dims.pop()
     return _split(graph, trace, value, before, gradients, hints)
 

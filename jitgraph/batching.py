@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -161,9 +161,9 @@ def repeated(x: Any, size: Dim) -> Any:
     """The same array for each element of a batch."""
     if not isinstance(x, ArrayMethods):
         x = np.asarray(x)
-        if interpreter.tracing.apply is not None:  # which knows the size
+        if interpreter.is_tracing():  # which knows the size
             number = x if x.ndim else x[()]
-            x = interpreter.tracing.apply(ew.CAST, (number,), {"dtype": x.dtype})
+            x = interpreter.current_trace().apply(ew.CAST, (number,), {"dtype": x.dtype})
     return BROADCAST_TO(EXPAND_DIMS(x, axes=(0,)), shape=(size, *as_shape(x.shape)))
 
 
@@ -341,22 +341,16 @@ _running = _Running()
 def running(size: Dim) -> Iterator[int]:
     """While a function runs on a batch; gives its level."""
     _running.sizes.append(size)
-    around, interpreter.tracing.batched = interpreter.tracing.batched, _of_own
     try:
-        yield len(_running.sizes) - 1
+        with interpreter.batches(_of_own):
+            yield len(_running.sizes) - 1
     finally:
         _running.sizes.pop()
-        interpreter.tracing.batched = around
 
 
-@contextmanager
-def apart() -> Iterator[None]:
+def apart() -> AbstractContextManager[None]:
     """While values of all elements are computed with: new arrays are what they are."""
-    around, interpreter.tracing.batched = interpreter.tracing.batched, None
-    try:
-        yield
-    finally:
-        interpreter.tracing.batched = around
+    return interpreter.batches(None)
 
 
 def _of_own(array: Any) -> Any:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
+from .interpreter import is_recording
 from .program import Specialisation
 from .signature import Arguments, layout_of
-from .tape import is_recording
 from .tensor import Tensor
 
 if TYPE_CHECKING:

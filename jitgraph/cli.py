@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     bench.add_argument(
         "--training", action="store_true", help="steps of training against PyTorch instead"
     )
+    bench.add_argument(
+        "--tensors", action="store_true", help="what dynamic mode costs over NumPy instead"
+    )
     bench.add_argument("--threads", type=int, default=1, help="of the steps of training")
     bench.add_argument("--scale", type=float, default=1.0, help="size of the programs' arrays")
     bench.add_argument("--markdown", type=Path, help="write the table to this file as well")
@@ -58,6 +61,7 @@ def _demo(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
 def _bench(options: argparse.Namespace) -> int:
     module = "benchmarks.program_table" if options.programs else "benchmarks.harness"
     module = "benchmarks.training" if options.training else module
+    module = "benchmarks.tensors" if options.tensors else module
     try:
         harness = importlib.import_module(module)
     except ModuleNotFoundError:
@@ -65,6 +69,8 @@ def _bench(options: argparse.Namespace) -> int:
         return 2
     if options.programs:
         return int(harness.main(options.workloads, options.scale, options.markdown))
+    if options.tensors:
+        return int(harness.main(options.markdown))
     if options.training:
         return int(harness.main(options.rounds, options.threads, options.markdown))
     peers = options.peers.split(",") if options.peers else None

@@ -7,8 +7,9 @@ evaluation.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .errors import CaptureError, user_line
@@ -23,18 +24,47 @@ TENSOR, TRACER, BATCHED = 1, 2, 3  # levels of what carries out operations
 _interpreters: dict[type, tuple[int, Apply]] = {}
 
 
-class _Tracing(threading.local):
-    """The capture that runs in this thread: it takes operations on Tensors too."""
+# The capture that runs in this thread: it takes operations on Tensors too.  Reading a variable of
+# the context takes a third of the time of one of a `threading.local`.
+_trace: ContextVar[Any] = ContextVar("trace", default=None)
+current_trace = _trace.get
 
-    trace: Any = None
-    batched: Callable[[Any], Any] | None = None  # makes an array one of the batches that run
+# whether operations on Tensors are recorded; `no_grad` in one thread says nothing to the others
+_recording: ContextVar[bool] = ContextVar("recording", default=True)
+is_recording = _recording.get
 
-    @property
-    def apply(self) -> Apply | None:
-        return None if self.trace is None else self.trace.apply
+# makes an array one of the batches that run, see `vmap`
+_batched: ContextVar[Callable[[Any], Any] | None] = ContextVar("batched", default=None)
+current_batches = _batched.get
 
 
-tracing = _Tracing()
+def set_trace(trace: Any) -> Any:
+    """Have a capture take the operations, or none; gives the one before."""
+    before = _trace.get()
+    _trace.set(trace)
+    return before
+
+
+@contextmanager
+def recording(enabled: bool) -> Iterator[None]:
+    """While operations are recorded, or not."""
+    before = is_recording()
+    _recording.set(enabled)
+    try:
+        yield
+    finally:
+        _recording.set(before)  # a token would not do for generators that end in another thread
+
+
+@contextmanager
+def batches(batched: Callable[[Any], Any] | None) -> Iterator[None]:
+    """While new arrays are made ones of batches, or of none."""
+    before = current_batches()
+    _batched.set(batched)
+    try:
+        yield
+    finally:
+        _batched.set(before)
 
 
 def register(kind: type, level: int, apply: Apply) -> None:
@@ -49,12 +79,14 @@ def create(op: Op, *args: Any, **attrs: Any) -> Any:
     captured, and one for each element of a batch while a function runs on one.
     """
     array = made(op, *args, **attrs)
-    return array if tracing.batched is None else tracing.batched(array)
+    batched = current_batches()
+    return array if batched is None else batched(array)
 
 
 def made(op: Op, *args: Any, **attrs: Any) -> Any:
     """The same, one array whatever runs."""
-    return op.eval(*args, **attrs) if tracing.apply is None else tracing.apply(op, args, attrs)
+    trace = current_trace()
+    return op.eval(*args, **attrs) if trace is None else trace.apply(op, args, attrs)
 
 
 def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
@@ -66,7 +98,7 @@ def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
             level, run = found
     if run is None:
         return op.eval(*args, **attrs)
-    trace = tracing.trace
+    trace = current_trace()
     if trace is not None and level < BATCHED:  # a batch is taken apart before it is traced
         return trace.apply(op, args, attrs)
     return run(op, args, attrs)
@@ -74,12 +106,12 @@ def apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
 
 def is_tracing() -> bool:
     """Whether a function is being captured."""
-    return tracing.trace is not None
+    return current_trace() is not None
 
 
 def only_outside(what: str) -> None:
     """Refuse what a program would not do at each call: it is done once, while it is captured."""
-    if tracing.trace is not None:
+    if current_trace() is not None:
         raise CaptureError(
             f"{what} in a function that is being captured ({user_line()}); do it outside of it"
         )

@@ -58,20 +58,27 @@ def _is_operand(other: Any) -> bool:
     return other is not None and not isinstance(other, (str, bytes, dict, set))
 
 
-def _torch_names(function: Callable[..., Any]) -> Callable[..., Any]:
-    """PyTorch's `dim` and `keepdim` for NumPy's `axis` and `keepdims`."""
+_TORCH_NAMES = (("dim", "axis"), ("keepdim", "keepdims"))
+
+
+def _method(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function as a method; PyTorch's `dim` and `keepdim` are NumPy's `axis` and `keepdims`."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not kwargs:
-            return function(self, *args)
-        for torch_name, name in (("dim", "axis"), ("keepdim", "keepdims")):
+        for torch_name, name in _TORCH_NAMES if kwargs else ():
             if torch_name in kwargs:
                 kwargs[name] = kwargs.pop(torch_name)
-        return function(self, *args, **kwargs)
+        return self._call(function, (self, *args), kwargs)
 
     method.__name__ = function.__name__
     method.__doc__ = function.__doc__
     return method
+
+
+def _transpose(x: Any, *axes: Any) -> Any:
+    """Axes permuted (NumPy's meaning); reversed where none are given."""
+    as_one = len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list)))
+    return F.transpose(x, axes[0] if as_one else axes or None)
 
 
 def _reduction(op: Op, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -140,6 +147,10 @@ class ArrayMethods:
     __slots__ = ()
     __array_priority__ = 1000
     __hash__ = object.__hash__
+
+    def _call(self, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """`function(*args, **kwargs)`, for one of `functions`."""
+        return function(*args, **kwargs)
 
     @property
     def shape(self) -> Any:
@@ -310,11 +321,11 @@ class ArrayMethods:
     sum, prod = _reduction(reductions.SUM, F.sum), _reduction(reductions.PROD, F.prod)
     max, min = _reduction(reductions.MAX, F.max), _reduction(reductions.MIN, F.min)
     any, all = _reduction(reductions.ANY, F.any), _reduction(reductions.ALL, F.all)
-    mean, var, std = _torch_names(F.mean), _torch_names(F.var), _torch_names(F.std)
-    argmax, argmin = _torch_names(F.argmax), _torch_names(F.argmin)
-    cumsum, cumprod = _torch_names(F.cumsum), _torch_names(F.cumprod)
-    softmax, log_softmax = _torch_names(F.softmax), _torch_names(F.log_softmax)
-    logsumexp = _torch_names(F.logsumexp)
+    mean, var, std = _method(F.mean), _method(F.var), _method(F.std)
+    argmax, argmin = _method(F.argmax), _method(F.argmin)
+    cumsum, cumprod = _method(F.cumsum), _method(F.cumprod)
+    softmax, log_softmax = _method(F.softmax), _method(F.log_softmax)
+    logsumexp = _method(F.logsumexp)
 
     exp, log, log1p, expm1 = F.exp, F.log, F.log1p, F.expm1
     sqrt, square, abs, sign = F.sqrt, F.square, F.absolute, F.sign
@@ -322,14 +333,13 @@ class ArrayMethods:
     sinh, cosh = F.sinh, F.cosh
     floor, ceil, trunc = F.floor, F.ceil, F.trunc
     sigmoid, relu = F.sigmoid, F.relu
-    clip = clamp = F.clip
-    round, dot, matmul, take = F.round, F.dot, F.matmul, F.take
+    clip = clamp = _method(F.clip)
+    round, dot, take, matmul = _method(F.round), _method(F.dot), _method(F.take), F.matmul
     maximum, minimum = F.maximum, F.minimum
     add, sub, mul, div, pow = F.add, F.subtract, F.multiply, F.divide, __pow__
 
-    squeeze = _torch_names(F.squeeze)
-    ravel, swapaxes, flip = F.ravel, F.swapaxes, F.flip
-    repeat, diagonal = F.repeat, F.diagonal
+    squeeze, ravel, repeat = _method(F.squeeze), _method(F.ravel), _method(F.repeat)
+    swapaxes, flip, diagonal = _method(F.swapaxes), _method(F.flip), _method(F.diagonal)
 
     def copy(self, order: str = "C") -> Any:
         """The same elements in memory of their own."""
@@ -350,13 +360,7 @@ class ArrayMethods:
         """A copy of the elements in C order as one axis."""
         return F.astype(F.ravel(self), self.dtype)
 
-    def transpose(self, *axes: Any) -> Any:
-        """Axes permuted (NumPy's meaning); reversed where none are given."""
-        if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-            return F.transpose(self, axes[0])
-        return F.transpose(self, axes or None)
-
-    permute = transpose
+    transpose = permute = _method(_transpose)
 
     def unsqueeze(self, dim: int) -> Any:
         """A new axis of size one."""

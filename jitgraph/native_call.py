@@ -28,10 +28,10 @@ from jitgraph_codegen.native import (
 )
 
 from .capture.surroundings import Fixture, Lifted
+from .interpreter import is_recording
 from .place import Place
 from .program import Specialisation
 from .signature import ALIAS, ARRAY, FLOAT, INTEGER, NUMBER, STATIC, TENSOR, Same
-from .tape import is_recording
 from .tensor import Tensor
 from .tree import LEAF, Tree
 from .unpacking import CallForm, unpacking

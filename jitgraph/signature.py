@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from .errors import CaptureError, DTypeError
+from .interpreter import is_recording
 from .spec import SUPPORTED, Spec, check_dtype
 from .symbolic import SMALLEST, ShapeEnv
-from .tape import is_recording
 from .tensor import Tensor
 
 ARRAY, NUMBER, TENSOR, WANTED = "array", "number", "tensor", "differentiated"

@@ -26,6 +26,7 @@ from .capture import (
 )
 from .checking import checks
 from .errors import CaptureError, GradientError, JitgraphError, located
+from .interpreter import is_recording
 from .ops import Kind
 from .ops.control import COND, LOOP
 from .options import Options
@@ -34,7 +35,6 @@ from .signature import ALIAS, INTEGER, Arguments, array_spec, is_input, is_numbe
 from .spec import is_inexact
 from .symbolic import ShapeEnv, is_known_before
 from .symbolic_int import SymbolicInt, user_int
-from .tape import is_recording
 from .tensor import Tensor
 from .tree import Tree, flatten
 
@@ -152,7 +152,7 @@ class _Traced:
         self.tree: Tree
 
     def __call__(self, tracers: Sequence[Tracer]) -> list[Any]:
-        trace = interpreter.tracing.trace
+        trace = interpreter.current_trace()
         trace.training.pulled_back = pulled_back
         rest = iter(tracers)
         leaves = [next(rest) if v is _TRACED else v for v in self.leaves]

@@ -16,21 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from .interpreter import recording
 from .ops import Op
 from .ops.elementwise import WHERE
+from .ops.indexing import AT, in_zeros
+from .prepared import gradients
 from .spec import is_inexact
-from .vjp import Selections, cotangents, hands_on, is_nonlinear, matched, selections
+from .vjp import Selections, cotangents, hands_on, is_nonlinear, selections
 
 sequence = itertools.count()
-
-
-class _Mode(threading.local):
-    """What a thread does with operations; `no_grad` in one says nothing to the others."""
-
-    recording = True
-
-
-mode = _Mode()
 
 
 @dataclass(frozen=True)
@@ -69,16 +63,15 @@ class OnTape:
         self.requires_grad, self._maker, self._inputs = True, how, inputs
         self._number = next(sequence)
 
-    def _cotangents(
-        self, g: Any, wanted: Sequence[bool], create_graph: bool, selected: Any
-    ) -> Sequence[Any]:
-        """Of the wanted inputs from the Tensor's own.
+    def _cotangents(self, g: Any, create_graph: bool, selected: Any) -> Sequence[Any]:
+        """Of the inputs that want one, from the Tensor's own; None for the others.
 
         create_graph: whether to record this too.  selected: how much of the Tensor is selected.
         """
-        how = self._maker
+        how, wanted = self._maker, list(map(needs_grad, self._inputs))
         if type(how) is not Op:
-            return how.function(g, self, create_graph)  # type: ignore[union-attr]
+            parts = how.function(g, self, create_graph)  # type: ignore[union-attr]
+            return [p if w else None for p, w in zip(parts, wanted, strict=True)]
         if create_graph:
             return cotangents(how, g, self, self._inputs, self._attrs, wanted, selected)
         return cotangents(how, g, self.data, self._operands, self._attrs, wanted, selected)
@@ -102,76 +95,74 @@ def walk_back(
     """
     pending, found = dict(cotangents), dict[Any, Any]()
     walked = history(cotangents, ends)
-    selects = any(t._maker is WHERE for t in walked)
-    sensitive, known = _sensitive(walked) if selects else frozenset[Any](), Selections()
-    for result in cotangents if sensitive else ():
-        known.note(result, None)  # all of it may be read
+    selecting = _Selecting(walked, cotangents)
     with recording(create_graph), np.errstate(all="ignore"):
         for tensor in walked:
             g = pending.pop(tensor, None)
             if g is None:
                 continue
-            if tensor._maker is None or (ends and tensor in ends):
+            op = tensor._maker
+            if op is None or (ends and tensor in ends):
                 if not ends or tensor in ends:
                     found[tensor] = g
                 continue
-            inputs = tensor._inputs
-            further = (
-                [isinstance(s, OnTape) and s in sensitive for s in inputs] if sensitive else []
-            )
-            selected = known.take(tensor) if tensor in sensitive or any(further) else None
-            plain = not create_graph and selected is None and not any(further)
-            if plain and _by_plain_rules(tensor, g, pending):
-                continue
-            wanted = [isinstance(source, OnTape) and source.requires_grad for source in inputs]
-            parts = tensor._cotangents(g, wanted, create_graph, selected)
-            for source, part, want in zip(inputs, parts, wanted, strict=True):
-                if want and part is not None:
+            selected = selecting.take(tensor) if selecting.sensitive else None
+            parts: Any = None
+            if selected is None and not create_graph and type(op) is Op:
+                inputs, operands, attrs = tensor._inputs, tensor._operands, tensor._attrs
+                if op is AT:  # it is one operation, as is its rule
+                    parts = (in_zeros(g, key=attrs["key"], shape=operands[0].shape),)
+                else:
+                    parts = gradients(op, g, tensor.data, inputs, operands, attrs)
+            if parts is None:
+                parts = tensor._cotangents(g, create_graph, selected)
+            for source, part in zip(tensor._inputs, parts):  # noqa: B905 - the quickest way
+                if part is not None:
                     before = pending.get(source)
                     pending[source] = part if before is None else before + part
-            if any(further):
-                shares = tensor._selections(selected)
-                for source, share, goes_on in zip(inputs, shares, further, strict=False):
-                    if goes_on:
-                        known.note(source, share)
+            if selecting.sensitive:
+                selecting.hand_on(tensor, selected)
     return found
 
 
-def _sensitive(walked: Sequence[Any]) -> AbstractSet[Any]:
-    """The Tensors for which it matters how much of them a `where` selects: what is not selected of
-    a result must not come back as the infinite slope of an operation it was computed by.
+class _Selecting:
+    """How much of each Tensor a `where` selects, on the way back.
+
+    sensitive: the Tensors for which it matters: what is not selected of a result must not come back
+    as the infinite slope of an operation it was computed by.
     """
-    found: set[Any] = set()
-    for tensor in reversed(walked):
-        op = tensor._maker
-        if type(op) is Op and (
-            is_nonlinear(op) or (hands_on(op) and any(s in found for s in _tensors(tensor)))
-        ):
-            found.add(tensor)
-    return found
 
+    def __init__(self, walked: Sequence[Any], results: Iterable[Any]) -> None:
+        self.sensitive: set[Any] = set()
+        if not any(t._maker is WHERE for t in walked):
+            return
+        for tensor in reversed(walked):
+            op = tensor._maker
+            if type(op) is Op and (
+                is_nonlinear(op)
+                or (self.sensitive and hands_on(op) and self._sensitive_among(tensor._inputs))
+            ):
+                self.sensitive.add(tensor)
+        self._known = Selections()
+        for result in results if self.sensitive else ():
+            self._known.note(result, None)  # all of it may be read
 
-def _tensors(tensor: OnTape) -> list[OnTape]:
-    return [s for s in tensor._inputs if isinstance(s, OnTape)]
+    def _sensitive_among(self, inputs: Sequence[Any]) -> list[Any]:
+        return [s for s in inputs if isinstance(s, OnTape) and s in self.sensitive]
 
+    def take(self, tensor: OnTape) -> Any:
+        """How much of it is selected, None for all or where it does not matter."""
+        matters = tensor in self.sensitive or self._sensitive_among(tensor._inputs)
+        return self._known.take(tensor) if matters else None
 
-def _by_plain_rules(tensor: Any, g: Any, pending: dict[Any, Any]) -> bool:
-    """What `vjp.cotangents` does for most operations, with the fewest calls; False for the rest."""
-    op = tensor._maker
-    if type(op) is not Op or op.vjp_all is not None or tensor.data.dtype.kind != "f":
-        return False
-    out, operands, attrs = tensor.data, tensor._operands, tensor._attrs
-    for source, rule, x in zip(tensor._inputs, op.vjp, operands, strict=False):
-        if rule is None or not isinstance(source, OnTape) or not source.requires_grad:
-            continue
-        part = rule(g, out, *operands, **attrs)
-        if part is None:
-            continue
-        if part.dtype is not x.dtype or part.shape != x.shape:
-            part = matched(part, x)
-        before = pending.get(source)
-        pending[source] = part if before is None else before + part
-    return True
+    def hand_on(self, tensor: OnTape, selected: Any) -> None:
+        """Note how much is selected of what a Tensor was computed from."""
+        if not self._sensitive_among(tensor._inputs):
+            return
+        shares = tensor._selections(selected)
+        for source, share in zip(tensor._inputs, shares, strict=False):
+            if isinstance(source, OnTape) and source in self.sensitive:
+                self._known.note(source, share)
 
 
 def history(results: Iterable[Any], ends: AbstractSet[Any] = frozenset()) -> list[Any]:
@@ -279,19 +270,6 @@ class Cotangents:
 
     def __add__(self, other: Cotangents) -> Cotangents:
         return Cotangents(self.parts | other.parts)
-
-
-def is_recording() -> bool:
-    return mode.recording
-
-
-@contextlib.contextmanager
-def recording(enabled: bool) -> Iterator[None]:
-    before, mode.recording = mode.recording, enabled
-    try:
-        yield
-    finally:
-        mode.recording = before
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,20 @@ from .errors import (
     ShapeError,
     user_line,
 )
-from .functions.base import FUNCTIONS, operand
+from .functions.base import operand, ours_for
 from .functions.indexing import getitem, is_basic_key
+from .interpreter import is_recording
 from .methods import ArrayMethods, InPlace
 from .ops import UFUNCS, Op
-from .ops.elementwise import WHERE
-from .ops.indexing import AT
-from .ops.library import CONCATENATE, MATMUL
+from .ops.indexing import AT, INDEX
+from .ops.library import MATMUL
+from .prepared import PreparedCalls
 from .spec import SUPPORTED, check_dtype, is_inexact
-from .tape import OnTape, is_differentiated, mode, needs_grad, running, sequence, walk_back
+from .tape import OnTape, is_differentiated, needs_grad, running, sequence, walk_back
 from .tree import flatten, map_leaves
 
 
-class Tensor(OnTape, InPlace, ArrayMethods):
+class Tensor(OnTape, InPlace, PreparedCalls, ArrayMethods):
     """An n-dimensional array that can be differentiated.
 
     data: array of bool, integers, float32 or float64; Python numbers and lists are converted,
@@ -60,15 +60,15 @@ class Tensor(OnTape, InPlace, ArrayMethods):
         """The gradient collected so far, a Tensor, or None; what stands for it in a function that
         is being captured and trains.
         """
-        trace = interpreter.tracing.trace
+        trace = interpreter.current_trace()
         return self._grad if trace is None or not trace.trains else trace.training.of(self)
 
     @grad.setter
     def grad(self, gradient: Any) -> None:
-        if interpreter.tracing.trace is None:
+        if interpreter.current_trace() is None:
             self._grad = gradient
         else:
-            interpreter.tracing.trace.training.set(self, gradient)
+            interpreter.current_trace().training.set(self, gradient)
 
     # read without a call of Python
     shape = property(operator.attrgetter("data.shape"), doc="Sizes of the axes.")
@@ -164,10 +164,16 @@ class Tensor(OnTape, InPlace, ArrayMethods):
         self.grad = None
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        if self.requires_grad and mode.recording:
+        if self.requires_grad and is_recording():
             raise GradientError(
                 "a tensor that requires grad can't be written in place; build the new value with "
                 "where(), or write inside no_grad()"
+            )
+        if needs_grad(value) and is_recording():
+            raise GradientError(
+                f"a tensor that requires grad is written into another ({user_line()}), where no "
+                "gradient would find it; build the new value with where(), stack() or "
+                "concatenate(), or write inside no_grad()"
             )
         self.data[_plain(key)] = _plain(value)
 
@@ -188,7 +194,7 @@ class Tensor(OnTape, InPlace, ArrayMethods):
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         op = MATMUL if ufunc is np.matmul else UFUNCS.get(ufunc)
         if op is not None and method == "__call__" and not kwargs:
-            if interpreter.tracing.trace is None and _are_plain(inputs):
+            if interpreter.current_trace() is None and _are_plain(inputs):
                 return _apply(op, inputs, {})
             return interpreter.apply(op, tuple(map(operand, inputs)), {})
         try:
@@ -196,19 +202,17 @@ class Tensor(OnTape, InPlace, ArrayMethods):
         except CaptureError:
             return _by_numpy(getattr(ufunc, method), inputs, kwargs)
 
-    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        quick = _QUICK.get(func)
-        if quick is not None and not kwargs and interpreter.tracing.trace is None:
-            result = quick(args)
-            if result is not None:
-                return result
-        ours = FUNCTIONS.get(func)
+    def _carry_out(self, function: Any, args: Any, kwargs: Any) -> Any:
+        ours = ours_for(function)
         if ours is None:
-            return _by_numpy(func, args, kwargs)
+            return _by_numpy(function, args, kwargs)
         try:
-            return ours(*args, **kwargs)
+            result = ours(*args, **kwargs)
+            return wrapped(result) if type(result) is np.ndarray else result
         except CaptureError:  # of an argument that only NumPy knows
-            return _by_numpy(func, args, kwargs)
+            if ours is function:
+                raise
+            return _by_numpy(function, args, kwargs)
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and not self.ndim else format(str(self), spec)
@@ -231,13 +235,15 @@ class Tensor(OnTape, InPlace, ArrayMethods):
         return self
 
     def __getitem__(self, key: Any) -> Any:
-        if interpreter.tracing.trace is None:
+        if interpreter.current_trace() is None:
             plain = np.asarray(_plain(key)) if type(key) in (list, Tensor) else key
             if is_basic_key(plain):
                 try:
                     return interpreter.apply(AT, (self,), {"key": plain})
                 except IndexError:
                     return getitem(self, key)  # raises, and says more
+            if type(plain) is np.ndarray and plain.dtype == np.intp and self.ndim:
+                return interpreter.apply(INDEX, (self, plain), {"axes": (0,), "front": False})
             if type(plain) is not tuple and not (type(key) is list and not key):
                 return interpreter.apply(AT, (self,), {"key": plain})
         if _is_general_index(key):
@@ -298,10 +304,25 @@ def _collect(leaf: Tensor, g: Any) -> None:
         leaf.grad = Tensor(leaf.grad.data + g)
 
 
+_new: Any = object.__new__  # all attributes are given here
+
+
 def wrapped(array: np.ndarray[Any, Any]) -> Tensor:
     """A Tensor of an array as it is."""
-    made = Tensor.__new__(Tensor)
+    made: Tensor = _new(Tensor)
     made.data, made.requires_grad, made._grad, made._maker = array, False, None, None
+    return made
+
+
+def made_by(
+    op: Op, array: np.ndarray[Any, Any], inputs: tuple[Any, ...], operands: list[Any],
+    attrs: dict[str, Any],
+) -> Tensor:  # fmt: skip
+    """A Tensor on the tape, see `OnTape`."""
+    made: Tensor = _new(Tensor)
+    made.data, made.requires_grad, made._grad, made._maker = array, True, None, op
+    made._inputs, made._operands, made._attrs = inputs, operands, attrs
+    made._number = next(sequence)
     return made
 
 
@@ -323,19 +344,14 @@ def _apply(op: Op, args: tuple[Any, ...], attrs: dict[str, Any]) -> Tensor:
         raise _named(error, op, args) from error
     if type(result) is not np.ndarray:
         result = np.asarray(result)
-    out: Tensor = _new(Tensor)
-    out.data, out._grad = result, None
-    if recorded and op.has_slope and mode.recording and result.dtype.kind in "fc":
-        if not op.differentiable:
-            raise GradientError(
-                f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
-                "inside no_grad()"
-            )
-        out.requires_grad, out._maker, out._number = True, op, next(sequence)
-        out._inputs, out._operands, out._attrs = args, data, attrs
-    else:
-        out.requires_grad, out._maker = False, None
-    return out
+    if not (recorded and op.has_slope and is_recording() and result.dtype.kind in "fc"):
+        return wrapped(result)
+    if not op.differentiable:
+        raise GradientError(
+            f"{op.name} has no gradient rule ({user_line()}); detach its arguments, or call it "
+            "inside no_grad()"
+        )
+    return made_by(op, result, args, data, attrs)
 
 
 _PLAIN = {Tensor, np.ndarray, float, int}
@@ -349,14 +365,24 @@ def _are_plain(operands: tuple[Any, ...]) -> bool:
     return True
 
 
-_new: Any = object.__new__  # what `_apply` makes it fills in itself
+# what has no gradient: they give numbers of elements, positions, flags and texts
+_CONSTANT = frozenset(
+    (
+        np.allclose, np.argpartition, np.argsort, np.argwhere, np.array2string, np.array_equal,
+        np.array_equiv, np.array_repr, np.array_str, np.bincount, np.can_cast, np.digitize,
+        np.flatnonzero, np.isclose, np.iscomplex, np.iscomplexobj, np.isin, np.isneginf,
+        np.isposinf, np.isreal, np.isrealobj, np.lexsort, np.linalg.matrix_rank,
+        np.may_share_memory, np.nanargmax, np.nanargmin, np.ndim, np.nonzero, np.result_type,
+        np.searchsorted, np.shape, np.shares_memory, np.size,
+    )
+)  # fmt: skip
 
 
 def _by_numpy(function: Any, args: Any, kwargs: Any) -> Any:
     """A function without a gradient rule, carried out by NumPy on the data."""
     leaves, _ = flatten((args, kwargs))
     name = getattr(function, "__name__", str(function))
-    if mode.recording and any(map(needs_grad, leaves)):
+    if function not in _CONSTANT and is_recording() and any(map(needs_grad, leaves)):
         raise GradientError(
             f"np.{name} has no gradient rule ({user_line()}); detach its arguments, or call it "
             "inside no_grad()"
@@ -377,37 +403,15 @@ def _named(error: Exception, op: Op, args: tuple[Any, ...]) -> Exception:
     shapes = " and ".join(
         f"{np.dtype(a.dtype)}{list(a.shape)}" for a in args if hasattr(a, "shape")
     )
-    kind: type[JitgraphError] = ShapeError if isinstance(error, ValueError) else DTypeError
+    kind: type[Exception] = ShapeError if isinstance(error, ValueError) else DTypeError
     if isinstance(error, np.exceptions.AxisError):
         kind = AxisError
+    elif isinstance(error, np.linalg.LinAlgError):
+        kind = np.linalg.LinAlgError
     return kind(f"{op.name} of {shapes}: {error} ({user_line()})")
 
 
 interpreter.register(Tensor, interpreter.TENSOR, _apply)
-
-
-def _selected(args: tuple[Any, ...]) -> Tensor | None:
-    return _apply(WHERE, args, {}) if len(args) == 3 and _are_plain(args) else None
-
-
-def _joined(args: tuple[Any, ...]) -> Tensor | None:
-    parts, axis = tuple(args[0]), args[1] if len(args) == 2 else 0
-    plain = len(args) <= 2 and type(axis) is int and axis >= 0 and _are_plain(parts)
-    return _apply(CONCATENATE, parts, {"axis": axis}) if plain else None
-
-
-def _product(args: tuple[Any, ...]) -> Tensor | None:
-    if len(args) != 2 or not _are_plain(args):
-        return None
-    x, y = args
-    of_vectors = isinstance(x, (Tensor, np.ndarray)) and isinstance(y, (Tensor, np.ndarray))
-    return _apply(MATMUL, args, {}) if of_vectors and 0 < x.ndim < 3 and 0 < y.ndim < 3 else None
-
-
-# what is frequent, of arguments as they mostly are: a call for each, not four
-_QUICK: dict[Any, Callable[[tuple[Any, ...]], Tensor | None]] = {
-    np.where: _selected, np.concatenate: _joined, np.dot: _product,
-}  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

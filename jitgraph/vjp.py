@@ -11,6 +11,7 @@ the conjugate: so rules are written as for real numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,13 @@ def cotangents(
     return found
 
 
+@cache
 def is_nonlinear(op: Op) -> bool:
     """Whether the slope of an elementwise operation depends on operands, and may be infinite."""
     return op.kind is Kind.ELEMENTWISE and op not in _LINEAR
 
 
+@cache
 def hands_on(op: Op) -> bool:
     """Whether what is selected of a result tells what is selected of its operands."""
     return op.kind in (Kind.ELEMENTWISE, Kind.VIEW) or op is SUM

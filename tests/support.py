@@ -2,12 +2,15 @@
 shapes.
 """
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 import jitgraph
+from jitgraph import prepared
 
 ULPS = 4.0
 DOMAINS = {  # where ufuncs are differentiated, by name
@@ -48,6 +51,39 @@ def check(function: Callable[..., Any], *args: Any, ulps: float = ULPS, atol: fl
         assert_same(
             eager.data if isinstance(eager, jitgraph.Tensor) else eager, want, "dynamic", ulps, atol
         )
+
+
+@contextmanager
+def prepared_at_once() -> Iterator[Counter]:
+    """While functions on Tensors and gradient rules are prepared when they are first met; counts
+    what was done by prepared functions.
+    """
+    before = prepared.OFTEN, dict(prepared._prepared), dict(prepared._makers)
+    done: Counter = Counter()
+
+    def counted(make: Callable) -> Callable:
+        def maker(what: Any, *rest: Any) -> Callable | None:
+            made = make(what, *rest)
+
+            def run(*values: Any) -> Any:
+                result = made(*values)
+                done[getattr(what, "__name__", None) or what.name] += 1
+                return result
+
+            return None if made is None else run
+
+        return maker
+
+    prepared.OFTEN = 1
+    prepared._prepared.clear()
+    prepared.register(*map(counted, prepared._makers.values()))
+    try:
+        yield done
+    finally:
+        prepared.OFTEN = before[0]
+        prepared._prepared.clear()
+        prepared._prepared.update(before[1])
+        prepared.register(**before[2])
 
 
 def directional(

@@ -76,7 +76,7 @@ def capture(
     and dtypes, and `RefusedError` for a loop that is to be run step by step.
     """
     trace = Trace(env, of_tensors or (policy is not None and policy.trains), policy)
-    outer, interpreter.tracing.trace = interpreter.tracing.trace, trace
+    outer = interpreter.set_trace(trace)
     dims.push(env)
     try:
         tracers = [trace.input(a.name, a.spec, a.value, a.order, a.mutable) for a in arguments]
@@ -112,7 +112,7 @@ def capture(
             raise RefusedError("", str(error)) from error
         raise
     finally:
-        interpreter.tracing.trace = outer
+        interpreter.set_trace(outer)
         dims.pop()
         changed = trace.undo()
     if changed is not None:

@@ -80,7 +80,7 @@ def compared(comparison: str, a: Any, b: Any) -> Any:
         return _COMPARISONS[comparison][0](a, b)
     except LoopIndexError:
         env = a.env if isinstance(a, SymbolicInt) else b.env
-        trace = interpreter.tracing.trace
+        trace = interpreter.current_trace()
         if trace is None or trace.env is not env:
             raise
         a, b = (trace.tracer(trace.node_of(v, user_line())) for v in (a, b))
@@ -89,7 +89,7 @@ def compared(comparison: str, a: Any, b: Any) -> Any:
 
 def expected(value: Any) -> Any:
     """What has to be true for the function to go on, at an assertion or before a `raise`."""
-    trace = interpreter.tracing.trace
+    trace = interpreter.current_trace()
     if type(value) not in TRACERS or _settled(_truth(value)) is not None:
         if trace is None or not trace.nested or value:
             return value

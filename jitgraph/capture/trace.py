@@ -15,6 +15,7 @@ import numpy as np
 from .. import interpreter
 from ..errors import CaptureError, JitgraphError, user_line
 from ..graph import CONSTANT, INPUT, SIZE, Node, constant
+from ..interpreter import is_recording
 from ..ops import Kind, Op, scalars, views
 from ..ops import elementwise as ew
 from ..ops.control import COND, EXPECT, LOOP
@@ -24,7 +25,6 @@ from ..place import Place
 from ..spec import PYTHON_SCALARS, Spec, dims, spec_of
 from ..symbolic import Dim, ShapeEnv, Size
 from ..symbolic_int import SymbolicInt
-from ..tape import is_recording
 from ..tensor import Tensor
 from .calls import Calls
 from .extremes import as_python

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..errors import CaptureError
-from ..interpreter import tracing
+from ..interpreter import current_trace
 from ..ops.elementwise import CAST
 from ..spec import PYTHON_SCALARS
 from ..symbolic_int import SymbolicInt
@@ -27,6 +27,12 @@ def implements(*numpy_functions: Callable[..., Any]) -> Callable[[F], F]:
     return decorate
 
 
+def ours_for(function: Callable[..., Any]) -> Callable[..., Any] | None:
+    """What stands for a function of NumPy's, None for nothing; ours stand for themselves."""
+    is_ours = function.__module__.startswith("jitgraph.")
+    return function if is_ours else FUNCTIONS.get(function)
+
+
 def operand(x: Any) -> Any:
     """A value operations accept: lists become arrays, Python scalars stay as they are."""
     if type(x) in _WITH_AXES or type(x) in PYTHON_SCALARS:
@@ -42,7 +48,7 @@ def array(x: Any) -> Any:
     if type(x) in _WITH_AXES:
         return x
     if isinstance(x, SymbolicInt):
-        return tracing.apply(CAST, (x,), {"dtype": np.dtype(np.int64)})  # type: ignore[misc]
+        return current_trace().apply(CAST, (x,), {"dtype": np.dtype(np.int64)})
     if not hasattr(x, "ndim"):
         return np.asarray(x)
     _WITH_AXES.add(type(x))

@@ -73,7 +73,8 @@ def hstack(tup: Sequence[Any]) -> Any:
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     """Products of all pairs of elements of two (flattened) arrays."""
     refuse("outer", out=out)
-    return ew.MULTIPLY(expand_dims(ravel(a), 1), expand_dims(ravel(b), 0))
+    a, b = (v if v.ndim == 1 else ravel(v) for v in (array(a), array(b)))
+    return ew.MULTIPLY(expand_dims(a, 1), expand_dims(b, 0))
 
 
 def matmul(x: Any, y: Any, /) -> Any:

@@ -16,7 +16,19 @@ from ..errors import DTypeError
 from ..spec import Spec, broadcast, is_inexact, promotion_type, real_dtype
 from ..symbolic_int import to_dim
 from ..warming import Warming
-from .op import UFUNCS, DType, Kind, Loop, Op, Rule, elementwise, register, rules, ufunc_dtypes
+from .op import (
+    UFUNCS,
+    DType,
+    Kind,
+    Loop,
+    Op,
+    Rule,
+    elementwise,
+    register,
+    rules,
+    ufunc_dtypes,
+    undispatched,
+)  # fmt: skip
 
 POLYNOMIAL = 8  # a vectorised polynomial
 LONG_POLYNOMIAL = 2 * POLYNOMIAL  # one with a division, or carried in two parts
@@ -384,7 +396,7 @@ WHERE: Op = register(
     Op(
         "where",
         Kind.ELEMENTWISE,
-        np.where,
+        undispatched(np.where),
         _where_spec,
         (
             None,

@@ -17,6 +17,7 @@ from .views import EXPAND_DIMS, FULL, RESHAPE
 
 Axes = tuple[int, ...]
 _AT_A_TIME = 1 << 16  # elements by which rows are added
+_AT_ONCE = 1 << 10  # elements for which NumPy's own loop over rows is faster
 
 # An index is arrays of one broadcast shape, each for one of `axes`.  The broadcast axes stand where
 # the first of them was, or in `front`, by NumPy's rule for index arrays that are not adjacent.
@@ -53,11 +54,18 @@ def _adjacent(axes: Axes) -> bool:
 def _index_eval(x: Any, *index: Any, axes: Axes, front: bool) -> Any:
     """`x[key]` has its gathered axes in place; with `front` they come first all the same."""
     x = np.asarray(x)
+    if axes == (0,):
+        return _rows(x, index[0])
     found = x[_key(x.ndim, index, axes)]
     if front and _adjacent(axes) and axes[0]:
         count = np.broadcast(*index).ndim
         return np.moveaxis(found, range(axes[0], axes[0] + count), range(count))
     return found
+
+
+def _rows(x: Any, positions: Any) -> Any:
+    """`x[positions]`, the quick way where there is one."""
+    return x.take(positions, 0) if positions.dtype == np.intp else x[positions]
 
 
 def _placed(x: Any, value: Any, index: tuple[Any, ...], axes: Axes, front: bool) -> Any:
@@ -85,7 +93,7 @@ def put_in_place(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> No
 
 def add_in_place(x: Any, value: Any, *index: Any, axes: Axes, front: bool) -> None:
     """`np.add.at(x, index, value)`: positions that occur twice are added to twice."""
-    if axes == (0,) and _adds_rows(x, value, *index):
+    if axes == (0,) and value.size > _AT_ONCE and _adds_rows(x, value, *index):
         _add_rows(x.reshape(-1), value.reshape(index[0].size, -1), index[0].ravel())
         return
     np.add.at(x, _key(x.ndim, index, axes), _placed(x, value, index, axes, front))
@@ -195,7 +203,7 @@ def _not_in_graphs(*specs: Spec, **attrs: Any) -> Spec:
     raise AssertionError("a graph has other operations for this")
 
 
-def _in_zeros(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
+def in_zeros(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
     whole = np.zeros(shape, x.dtype)
     items = key if isinstance(key, tuple) else (key,)
     array = next((k for k in items if isinstance(k, np.ndarray)), None)
@@ -213,6 +221,6 @@ AT: Op = Op(
     (lambda g, out, x, *, key: PLACED(g, key=key, shape=x.shape),), fresh=False,
 )  # fmt: skip
 PLACED: Op = Op(
-    "placed", Kind.OPAQUE, _in_zeros, _not_in_graphs,
+    "placed", Kind.OPAQUE, in_zeros, _not_in_graphs,
     (lambda g, out, x, *, key, shape: AT(g, key=key),),
 )  # fmt: skip

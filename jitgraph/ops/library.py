@@ -10,7 +10,7 @@ from ..errors import ShapeError
 from ..interpreter import apply
 from ..spec import Spec, as_shape, broadcast, dims, normalize_axis
 from ..symbolic import Dim, add, mul
-from .op import opaque, ufunc_dtypes
+from .op import opaque, ufunc_dtypes, undispatched
 from .views import EXPAND_DIMS, RESHAPE, SLICE, SQUEEZE, TRANSPOSE
 
 # matmul, by NumPy's rules: 1-d operands are rows or columns, leading axes broadcast
@@ -118,9 +118,10 @@ def _concatenate_gradient(g: Any, out: Any, *xs: Any, axis: int) -> list[Any]:
     return grads
 
 
+_concatenate = undispatched(np.concatenate)
 CONCATENATE = opaque(
     "concatenate",
-    lambda *xs, axis: np.concatenate(xs, axis=axis),
+    lambda *xs, axis: _concatenate(xs, axis),
     _concatenate_spec,
     vjp_all=_concatenate_gradient,
 )

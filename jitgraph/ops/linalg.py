@@ -26,7 +26,7 @@ from ..symbolic import Dim, Shape, add, mul, product
 from . import elementwise as ew
 from .indexing import along
 from .library import CONCATENATE, MATMUL, swap_last
-from .op import Op, opaque
+from .op import Op, opaque, undispatched
 from .views import EXPAND_DIMS, RESHAPE, SLICE, whole_slices
 
 Rule = Callable[..., Any]
@@ -358,14 +358,15 @@ SVDVALS = _of_matrices(
 # sorting
 
 
+_sort, _argsort = undispatched(np.sort), undispatched(np.argsort)
 ARGSORT = opaque(
     "argsort",
-    lambda x, *, axis: np.argsort(x, axis=axis, kind="stable"),
+    lambda x, *, axis: _argsort(x, axis, "stable"),
     lambda x, *, axis: Spec(x.shape, np.dtype(np.int64)),
 )
 SORT = opaque(
     "sort",
-    lambda x, *, axis: np.sort(x, axis=axis),
+    lambda x, *, axis: _sort(x, axis),
     lambda x, *, axis: Spec(x.shape, x.dtype),
     lambda g, out, x, *, axis: along(g, ARGSORT(ARGSORT(x, axis=axis), axis=axis), axis),
 )

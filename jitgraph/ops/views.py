@@ -184,6 +184,11 @@ DETACHED: Op = view(
 # roll: one axis moved around its end, in memory of its own
 
 
+def _roll(x: Any, *, axis: int, offset: Any) -> Any:
+    before = (slice(None),) * axis
+    return np.concatenate((x[(*before, slice(offset, None))], x[(*before, slice(offset))]), axis)
+
+
 def _roll_index(index: Index, x: Spec, *, axis: int, offset: Dim) -> Index:
     moved = (index[axis] + offset).wrapped(x.shape[axis])
     return (*index[:axis], moved, *index[axis + 1 :])
@@ -191,7 +196,7 @@ def _roll_index(index: Index, x: Spec, *, axis: int, offset: Dim) -> Index:
 
 ROLL: Op = view(
     "roll",  # the element at k is that at k + offset, for 0 <= offset < size of the axis
-    lambda x, *, axis, offset: np.roll(x, -offset, axis),
+    _roll,
     lambda x, *, axis, offset: Spec(x.shape, x.dtype),
     _roll_index,
     lambda g, out, x, *, axis, offset: ROLL(
@@ -254,13 +259,13 @@ RESHAPE: Op = view(
 # basic slicing: one (start, step, size) per axis; a flip is a slice with step -1
 
 
-def _python_slice(start: int, step: int, size: int) -> slice:
+def python_slice(start: int, step: int, size: int) -> slice:
     stop = start + step * size
     return slice(start, stop if stop >= 0 else None, step) if size else slice(0, 0, 1)
 
 
 def _slice_eval(x: Any, *, slices: tuple[tuple[int, int, int], ...]) -> Any:
-    return x[tuple(_python_slice(*s) for s in slices)]
+    return x[tuple(python_slice(*s) for s in slices)]
 
 
 def _slice_spec(x: Spec, *, slices: tuple[Slice, ...]) -> Spec:
@@ -289,7 +294,7 @@ SLICE = view(
 
 def _update_eval(x: Any, value: Any, *, slices: tuple[tuple[int, int, int], ...]) -> Any:
     whole = np.array(x)
-    whole[tuple(_python_slice(*s) for s in slices)] = value
+    whole[tuple(python_slice(*s) for s in slices)] = value
     return whole
 
 

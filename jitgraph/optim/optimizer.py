@@ -10,7 +10,7 @@ import numpy as np
 
 from ..compile import CompiledFunction, compile
 from ..errors import CaptureError
-from ..interpreter import only_outside, tracing
+from ..interpreter import current_trace, only_outside
 from ..place import Place
 from ..tensor import Tensor
 
@@ -86,8 +86,8 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
-        if tracing.trace is not None:
-            self._captured_zero_grad(tracing.trace)
+        if current_trace() is not None:
+            self._captured_zero_grad(current_trace())
             return
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -118,8 +118,8 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient."""
-        if tracing.trace is not None:
-            self._captured_step(tracing.trace)
+        if current_trace() is not None:
+            self._captured_step(current_trace())
             return
         for group in self.param_groups:
             by_step: dict[int, list[Tensor]] = {}  # those that have been changed equally often

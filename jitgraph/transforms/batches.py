@@ -8,7 +8,7 @@ from typing import Any
 from ..batching import Batched, running
 from ..errors import ShapeError, user_line
 from ..functions import broadcast_to, expand_dims, moveaxis
-from ..interpreter import tracing
+from ..interpreter import current_trace
 from ..spec import as_shape, dims
 from ..symbolic import Dim
 from ..tree import flatten
@@ -53,7 +53,7 @@ def vmap(function: Function, in_axes: Any = 0, out_axes: int = 0) -> Function:
 
 def run_whole(function: Function, args: Sequence[Any]) -> Any:
     """A function on batches."""
-    return function(*args) if tracing.trace is None else run_seen(function, args)
+    return function(*args) if current_trace() is None else run_seen(function, args)
 
 
 def _size(batches: Sequence[Any]) -> Dim:

@@ -10,16 +10,14 @@ import numpy as np
 from ..batching import Batched, Spread, apart
 from ..errors import CaptureError, GradientError, user_line
 from ..functions.creation import zeros_like
-from ..interpreter import tracing
+from ..interpreter import current_trace, is_recording, recording
 from ..ops.elementwise import CAST
 from ..tape import (
     closes_over,
     history,
-    is_recording,
     moment,
     record,
     record_together,
-    recording,
     running,
     walk_back,
 )
@@ -283,12 +281,12 @@ def _data(value: Any) -> Any:
 
 def run_seen(function: Function, args: Sequence[Any]) -> Any:
     """A function of the user's, seen by the trace if there is one."""
-    if tracing.trace is None:
+    if current_trace() is None:
         return function(*args)
     from ..capture import captured_through
 
-    return captured_through(tracing.trace, function)(*args)
+    return captured_through(current_trace(), function)(*args)
 
 
 def engine_here() -> Engine:
-    return Tape() if tracing.trace is None else Written(tracing.trace)
+    return Tape() if current_trace() is None else Written(current_trace())

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import functions as F
 from ..errors import ShapeError, user_line
-from ..interpreter import tracing
+from ..interpreter import current_trace
 from ..spec import is_inexact
 from ..tape import is_differentiated
 from ..tensor import Tensor
@@ -20,7 +20,7 @@ _INEXACT = (float, complex, np.inexact)
 def of_arrays(arguments: Any) -> bool:
     """Whether a call is one of NumPy's arrays, not of Tensors or of values that are traced."""
     leaves, _ = flatten(arguments)
-    return tracing.trace is None and not any(isinstance(leaf, Tensor) for leaf in leaves)
+    return current_trace() is None and not any(isinstance(leaf, Tensor) for leaf in leaves)
 
 
 def as_array(leaf: Any) -> Any:

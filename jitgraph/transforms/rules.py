@@ -8,7 +8,7 @@ from typing import Any
 
 from ..batching import Spread
 from ..errors import GradientError, user_line
-from ..interpreter import tracing
+from ..interpreter import current_trace
 from ..ops.elementwise import AGAIN, STOP
 from ..tree import Tree, flatten, map_leaves
 from .engines import Function, engine_here, run_seen
@@ -130,7 +130,7 @@ def checkpoint(function: Function) -> Function:
 
 def _again(args: Any) -> Any:
     """Arguments, as others to a program, which would not compute again what it has."""
-    traced = tracing.trace is not None
+    traced = current_trace() is not None
     return map_leaves(
         lambda leaf: AGAIN(leaf) if traced and is_differentiable(leaf) else leaf, args
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..compile import CompiledFunction, compile
 from ..errors import GradientError
-from ..interpreter import tracing
+from ..interpreter import current_trace
 from ..tape import for_arrays
 from ..tree import map_leaves
 from .leaves import as_array, of_arrays
@@ -93,7 +93,7 @@ class _OnArrays:
         self._run = run
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if tracing.trace is not None:
+        if current_trace() is not None:
             return self._run(*args, **kwargs)
         with for_arrays():
             return map_leaves(as_array, self._run(*args, **kwargs))

@@ -1,4 +1,6 @@
-"""Gradients of every operation, checked along random directions: on the tape, and compiled."""
+"""Gradients of every operation, checked along random directions: on the tape, with rules as they
+are and prepared, and compiled.
+"""
 
 from collections.abc import Callable
 
@@ -7,7 +9,7 @@ import pytest
 
 import jitgraph
 from jitgraph.ops import UFUNCS
-from support import DOMAINS, directional
+from support import DOMAINS, directional, prepared_at_once
 
 DIFFERENTIABLE = [u for u, op in UFUNCS.items() if op.differentiable]
 
@@ -18,6 +20,9 @@ def compare(
     for f in (function, jitgraph.compile(function, strict=True)):
         by_tape, by_difference = directional(f, args, rng)
         assert by_tape == pytest.approx(by_difference, rel=tolerance, abs=tolerance)
+    with prepared_at_once():
+        by_tape, by_difference = directional(function, args, rng)
+    assert by_tape == pytest.approx(by_difference, rel=tolerance, abs=tolerance)
 
 
 @pytest.mark.parametrize("ufunc", DIFFERENTIABLE, ids=lambda u: u.__name__)

@@ -153,3 +153,34 @@ def test_repr() -> None:
     assert repr(tensor([1.0, 2.0])) == "tensor([1., 2.])"
     assert "requires_grad=True" in repr(ones(1, requires_grad=True))
     assert "grad_fn=<multiply>" in repr(ones(1, requires_grad=True) * 2)
+
+
+def test_a_write_that_would_lose_a_gradient_is_refused() -> None:
+    x, y = ones(3, requires_grad=True), jitgraph.zeros(3)
+    with pytest.raises(jitgraph.GradientError, match=r"written into another.*test_tensor\.py"):
+        y[0] = x[0] * 2
+    with no_grad():
+        y[0] = x[0] * 2
+    assert y.tolist() == [2, 0, 0]
+
+
+def test_arrays_like_a_tensor_are_tensors() -> None:
+    x = ones(2, 3, requires_grad=True)
+    for like in (np.zeros_like, np.ones_like, np.empty_like):
+        made = like(x)
+        assert type(made) is Tensor and made.shape == (2, 3) and not made.requires_grad
+
+
+def test_a_singular_matrix_is_numpys_error() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match=r"Singular.*test_tensor\.py"):
+        np.linalg.inv(tensor(np.zeros((2, 2))))
+
+
+def test_what_numpy_tells_of_arrays_needs_no_gradient() -> None:
+    x = tensor([[3.0, 1.0], [2.0, 0.0]], requires_grad=True)
+    assert np.shape(x) == (2, 2) and np.ndim(x) == 2 and np.size(x) == 4
+    assert np.allclose(x, x) and np.array_equal(x, x.data) and not np.iscomplexobj(x)
+    assert np.argsort(x, axis=1).tolist() == [[1, 0], [1, 0]]
+    assert [k.tolist() for k in np.nonzero(x)] == [[0, 0, 1], [0, 1, 0]]
+    with pytest.raises(jitgraph.GradientError, match=r"np\.unwrap has no gradient rule"):
+        np.unwrap(x)
