@@ -281,7 +281,7 @@ class _Writer:
         return f"return {self._structure(self.traced.form, rest)}"
 
     def _structure(self, form: Tree, results: Iterator[str]) -> str:
-        """The expression of results in tuples and lists and the like."""
+        """The expression of results in lists, tuples and named tuples."""
         if form.kind is None:
             return next(results)
         if form.kind is type(None):
@@ -291,7 +291,9 @@ class _Writer:
             return f"({items},)"
         if form.kind is list:
             return f"[{items}]"
-        return f"{self._bind('form', form)}.unflatten([{', '.join(results)}])"
+        if hasattr(form.kind, "_fields"):
+            return f"{self._bind(form.kind.__name__, form.kind)}({items})"
+        raise TypeError(f"a result of type {form.kind}")
 
     def _literal(self, value: Any, name: str) -> str:
         return repr(value) if _is_literal(value) else self._bind(name, value)

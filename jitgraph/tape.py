@@ -108,7 +108,8 @@ def walk_back(
                 continue
             selected = selecting.take(tensor) if selecting.sensitive else None
             parts: Any = None
-            if selected is None and not create_graph and type(op) is Op:
+            matters = selected is not None and is_nonlinear(op)
+            if type(op) is Op and not matters and not create_graph:
                 inputs, operands, attrs = tensor._inputs, tensor._operands, tensor._attrs
                 if op is AT:  # it is one operation, as is its rule
                     parts = (in_zeros(g, key=attrs["key"], shape=operands[0].shape),)

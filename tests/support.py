@@ -56,7 +56,7 @@ def check(function: Callable[..., Any], *args: Any, ulps: float = ULPS, atol: fl
 @contextmanager
 def prepared_at_once() -> Iterator[Counter]:
     """While functions on Tensors and gradient rules are prepared when they are first met; counts
-    what was done by prepared functions.
+    what was done by prepared functions, and how often one "raised".
     """
     before = prepared.OFTEN, dict(prepared._prepared), dict(prepared._makers)
     done: Counter = Counter()
@@ -66,7 +66,11 @@ def prepared_at_once() -> Iterator[Counter]:
             made = make(what, *rest)
 
             def run(*values: Any) -> Any:
-                result = made(*values)
+                try:
+                    result = made(*values)
+                except Exception:
+                    done["raised"] += 1
+                    raise
                 done[getattr(what, "__name__", None) or what.name] += 1
                 return result
 
