@@ -12,12 +12,14 @@ once and becomes straight Python, see `preparing`; this module keeps what was ma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
 from .interpreter import current_trace, is_recording
 from .ops import Op
+from .ops.indexing import AT, PLACED, in_zeros
 
 Function = Callable[..., Any]
 
@@ -75,6 +77,19 @@ class PreparedCalls:
         return self.__array_function__(function, (), args, kwargs)
 
 
+def on_tensors(function: Function) -> Function:
+    """Decorator for a function made of operations and nothing else, to be prepared on Tensors."""
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for value in args:
+            if isinstance(value, PreparedCalls):
+                return value._call(function, args, kwargs)
+        return function(*args, **kwargs)
+
+    return call
+
+
 def gradients(
     op: Op, g: Any, out: Any, inputs: tuple[Any, ...], operands: list[Any], attrs: dict[str, Any]
 ) -> Sequence[Any] | None:
@@ -82,6 +97,14 @@ def gradients(
 
     inputs: what it was given, Tensors or not; operands: the same as arrays and numbers.
     """
+    if type(g) is not _ARRAY:
+        if not isinstance(g, _NUMBERS):
+            return None  # a batch's
+        g = np.asarray(g)
+    if op is AT:  # whose key has no hash, and whose rule is one operation as it is
+        return (in_zeros(g, key=attrs["key"], shape=operands[0].shape),)
+    if op is PLACED:
+        return (g[attrs["key"]],)
     signature: list[Any] = [op]
     for source, x in zip(inputs, operands):  # noqa: B905 - the quickest way
         kind = type(x)

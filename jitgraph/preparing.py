@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ from .ops.scans import CUMPROD, CUMSUM
 from .ops.views import python_slice
 from .prepared import MOST
 from .spec import Spec, dims
-from .symbolic import ShapeEnv, Size
+from .symbolic import Shape, ShapeEnv, Size
 from .tape import needs_grad
 from .tensor import Tensor, made_by, wrapped
 from .tree import Tree, flatten, map_leaves
@@ -118,10 +118,17 @@ def _has_size(value: Any) -> bool:
     return any(map(_has_size, value)) if type(value) is tuple else isinstance(value, Size)
 
 
+class _Known(ShapeEnv):
+    """All sizes are numbers, those of arrays that the function makes as well."""
+
+    def shape(self, shape: Iterable[int], known: bool = True) -> Shape:
+        return tuple(shape)
+
+
 def _traced(
     function: Function, args: Sequence[Any], kwargs: Mapping[str, Any], given: Sequence[Any]
 ) -> _Traced | None:
-    trace = Trace(ShapeEnv(), of_tensors=True)
+    trace = Trace(_Known(), of_tensors=True)
     dims.push(trace.env)
     outer = set_trace(trace)
     try:

@@ -19,7 +19,6 @@ import numpy as np
 from .interpreter import recording
 from .ops import Op
 from .ops.elementwise import WHERE
-from .ops.indexing import AT, in_zeros
 from .prepared import gradients
 from .spec import is_inexact
 from .vjp import Selections, cotangents, hands_on, is_nonlinear, selections
@@ -111,10 +110,7 @@ def walk_back(
             matters = selected is not None and is_nonlinear(op)
             if type(op) is Op and not matters and not create_graph:
                 inputs, operands, attrs = tensor._inputs, tensor._operands, tensor._attrs
-                if op is AT:  # it is one operation, as is its rule
-                    parts = (in_zeros(g, key=attrs["key"], shape=operands[0].shape),)
-                else:
-                    parts = gradients(op, g, tensor.data, inputs, operands, attrs)
+                parts = gradients(op, g, tensor.data, inputs, operands, attrs)
             if parts is None:
                 parts = tensor._cotangents(g, create_graph, selected)
             for source, part in zip(tensor._inputs, parts):  # noqa: B905 - the quickest way
@@ -126,6 +122,11 @@ def walk_back(
     return found
 
 
+def _leaves_out(where: OnTape) -> bool:
+    """Whether there is something that it does not select, and that needs a gradient."""
+    return needs_grad(where._inputs[2]) or not np.all(where._operands[0])
+
+
 class _Selecting:
     """How much of each Tensor a `where` selects, on the way back.
 
@@ -135,7 +136,7 @@ class _Selecting:
 
     def __init__(self, walked: Sequence[Any], results: Iterable[Any]) -> None:
         self.sensitive: set[Any] = set()
-        if not any(t._maker is WHERE for t in walked):
+        if not any(t._maker is WHERE and _leaves_out(t) for t in walked):
             return
         for tensor in reversed(walked):
             op = tensor._maker

@@ -14,6 +14,7 @@ from ..errors import DTypeError, ShapeError
 from ..functions.base import operand
 from ..functions.elementwise import relu, sigmoid, softplus, tanh
 from ..functions.reductions import log_softmax, softmax
+from ..prepared import on_tensors
 
 # activations
 
@@ -23,16 +24,19 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     return F.where(x > 0, x, negative_slope * x)
 
 
+@on_tensors
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """x, and alpha * (exp(x) - 1) where it is negative (Clevert et al. 2016)."""
     return F.where(x > 0, x, alpha * F.expm1(F.minimum(x, 0)))
 
 
+@on_tensors
 def silu(x: Any) -> Any:
     """x * sigmoid(x)."""
     return x * sigmoid(x)
 
 
+@on_tensors
 def gelu(x: Any, approximate: str = "none") -> Any:
     """x times the normal distribution's share below x (Hendrycks and Gimpel 2016).
 
@@ -47,6 +51,7 @@ def gelu(x: Any, approximate: str = "none") -> Any:
 # layers
 
 
+@on_tensors
 def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     """x @ weight.T + bias; weight of shape (out_features, in_features)."""
     product = F.matmul(x, F.swapaxes(weight, -1, -2))
@@ -84,6 +89,7 @@ def _scaled(x: Any, weight: Any, bias: Any) -> Any:
     return x if bias is None else x + bias
 
 
+@on_tensors
 def layer_norm(
     x: Any, normalized_shape: Sequence[int], weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -92,6 +98,7 @@ def layer_norm(
     return _scaled(_standardised(x, axes, eps), weight, bias)
 
 
+@on_tensors
 def rms_norm(
     x: Any, normalized_shape: Sequence[int], weight: Any = None, eps: float | None = None
 ) -> Any:
@@ -106,6 +113,7 @@ def _per_channel(values: Any, ndim: int) -> Any:
     return values if values is None else F.reshape(values, (1, -1, *[1] * (ndim - 2)))
 
 
+@on_tensors
 def group_norm(
     x: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -118,6 +126,7 @@ def group_norm(
     return _scaled(whole, _per_channel(weight, x.ndim), _per_channel(bias, x.ndim))
 
 
+@on_tensors
 def batch_norm(
     x: Any, mean: Any, variance: Any, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
@@ -146,6 +155,7 @@ def _classes(target: Any, name: str) -> Any:
     return target
 
 
+@on_tensors
 def nll_loss(
     log_shares: Any, target: Any, weight: Any = None, ignore_index: int = -100,
     reduction: str = "mean",
@@ -158,6 +168,7 @@ def nll_loss(
                             reduction, 0.0)  # fmt: skip
 
 
+@on_tensors
 def cross_entropy(
     logits: Any, target: Any, weight: Any = None, ignore_index: int = -100,
     reduction: str = "mean", label_smoothing: float = 0.0,
@@ -193,17 +204,20 @@ def cross_entropy_of(
     return F.sum(losses) / F.sum(F.where(counts, of_target, 0.0))
 
 
+@on_tensors
 def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Squared differences."""
     difference = prediction - target
     return _reduced(difference * difference, reduction)
 
 
+@on_tensors
 def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Any:
     """Magnitudes of differences."""
     return _reduced(F.absolute(prediction - target), reduction)
 
 
+@on_tensors
 def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: float = 1.0) -> Any:
     """Half the square of differences up to delta, a straight line beyond (Huber 1964)."""
     size = F.absolute(prediction - target)
@@ -212,6 +226,7 @@ def huber_loss(prediction: Any, target: Any, reduction: str = "mean", delta: flo
     )
 
 
+@on_tensors
 def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: float = 1.0) -> Any:
     """Huber's loss over beta."""
     if beta == 0:
@@ -219,6 +234,7 @@ def smooth_l1_loss(prediction: Any, target: Any, reduction: str = "mean", beta: 
     return huber_loss(prediction, target, reduction, beta) / beta
 
 
+@on_tensors
 def binary_cross_entropy_with_logits(
     logits: Any, target: Any, weight: Any = None, reduction: str = "mean", pos_weight: Any = None
 ) -> Any:
@@ -231,6 +247,7 @@ def binary_cross_entropy_with_logits(
     return _reduced(losses if weight is None else losses * weight, reduction)
 
 
+@on_tensors
 def binary_cross_entropy(
     shares: Any, target: Any, weight: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -240,6 +257,7 @@ def binary_cross_entropy(
     return _reduced(losses if weight is None else losses * weight, reduction)
 
 
+@on_tensors
 def kl_div(log_shares: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """target * (log(target) - log_shares); "batchmean" divides the sum by the first size."""
     if log_target:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import jitgraph
-from jitgraph import Tensor, no_grad, prepared, vmap
+from jitgraph import Tensor, jacobian, no_grad, prepared, vmap
 from support import prepared_at_once
 
 X = np.random.default_rng(0).random((3, 4))
@@ -176,6 +176,18 @@ def test_a_rule_goes_with_what_is_wanted() -> None:
                 assert (tensor.grad is not None) == want
                 assert not want or np.array_equal(tensor.grad.data, np.full(X.shape, 0.5))
     assert done["maximum"] == 3
+
+
+def test_cotangents_of_a_batch_go_by_the_rules_themselves() -> None:
+    def function(x):
+        return np.sort(x.T * x[0, 0], axis=0).sum(axis=1)
+
+    expected = jacobian(function)(X)
+    with prepared_at_once():
+        for _ in range(2):
+            function(Tensor(X, requires_grad=True)).sum().backward()
+            found = jacobian(function)(Tensor(X))
+            np.testing.assert_allclose(found.data, expected, rtol=1e-14)
 
 
 def test_second_derivatives_are_recorded_all_the_same() -> None:
