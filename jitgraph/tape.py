@@ -107,8 +107,8 @@ def walk_back(
                 continue
             selected = selecting.take(tensor) if selecting.sensitive else None
             parts: Any = None
-            matters = selected is not None and is_nonlinear(op)
-            if type(op) is Op and not matters and not create_graph:
+            as_it_is = type(op) is Op and (selected is None or not is_nonlinear(op))
+            if as_it_is and not create_graph:
                 inputs, operands, attrs = tensor._inputs, tensor._operands, tensor._attrs
                 parts = gradients(op, g, tensor.data, inputs, operands, attrs)
             if parts is None:
