@@ -105,13 +105,15 @@ def gradients(
         return (in_zeros(g, key=attrs["key"], shape=operands[0].shape),)
     if op is PLACED:
         return (g[attrs["key"]],)
-    signature: list[Any] = [op]
+    signature: list[Any] = [op, g.dtype]
     for source, x in zip(inputs, operands):  # noqa: B905 - the quickest way
         kind = type(x)
         if kind is _ARRAY:
             signature += x.dtype, x.shape, source is not x and source.requires_grad
-        elif kind is int or kind is float or kind is bool or isinstance(x, _NUMBERS):
+        elif kind is int or kind is float or kind is bool:
             signature += kind, x or repr(x)
+        elif isinstance(x, _NUMBERS):  # of a Tensor as well
+            signature += kind, repr(x), source is not x and source.requires_grad
         else:
             return None
     signature += attrs.values()
@@ -146,7 +148,7 @@ def _tell(tensor: type, values: Iterable[Any], signature: list[Any]) -> bool:
             if not _tell(tensor, value, signature):
                 return False
         elif isinstance(value, _NUMBERS):
-            signature += kind, value or repr(value)
+            signature += kind, repr(value)
         elif kind is type or isinstance(value, np.dtype):
             signature += kind, value
         else:

@@ -72,7 +72,7 @@ def prepare_call(
     done depends on more than the signature.
     """
     ours = ours_for(function)
-    return None if ours is None else _prepared(ours, function.__name__, args, kwargs)
+    return None if ours is None else _prepared(ours, function.__name__, args, kwargs, False)
 
 
 def prepare_rule(
@@ -86,18 +86,19 @@ def prepare_rule(
     def gradients(g: Any, out: Any, *operands: Any) -> tuple[Any, ...]:
         return tuple(cotangents(op, g, out, operands, attrs, wanted))
 
-    return _prepared(gradients, f"{op.name}_gradients", (g, out, *operands), {})
+    return _prepared(gradients, f"{op.name}_gradients", (g, out, *operands), {}, True)
 
 
 def _prepared(
-    function: Function, name: str, args: Sequence[Any], kwargs: Mapping[str, Any]
+    function: Function, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], of_arrays: bool
 ) -> Function | None:
+    """of_arrays: whether the results are arrays, not Tensors."""
     values = (*args, *kwargs.values())
     given = [leaf for leaf in flatten(values)[0] if _is_array(leaf)]
     try:
         traced = _traced(function, args, kwargs, given)
         if traced is not None and all(map(_is_straight, traced.nodes)):
-            return _Writer(traced, given).function(name, values)
+            return _Writer(traced, given, of_arrays).function(name, values)
     except Exception as error:  # on Tensors it may do all the same, or raise what it has to
         config.log("fallbacks", f"{name} is carried out op by op: {error}")
     return None
@@ -157,9 +158,8 @@ def _traced(
 class _Writer:
     """Writes the function down: first what is computed, then what goes on the tape."""
 
-    def __init__(self, traced: _Traced, given: Sequence[Any]) -> None:
-        self.traced, self.given = traced, given
-        self.of_arrays = not any(isinstance(g, Tensor) for g in given)
+    def __init__(self, traced: _Traced, given: Sequence[Any], of_arrays: bool) -> None:
+        self.traced, self.given, self.of_arrays = traced, given, of_arrays
         self.bound: dict[str, Any] = {"asarray": np.asarray}
         self.data: dict[Node, str] = {}  # how its array, or number, is written
         self.tensor: dict[Node, str] = {}  # and its Tensor, for what has a gradient
@@ -341,7 +341,8 @@ def _reshaped(node: Node) -> str:
 # what the sizes settle
 _AS_METHODS: dict[Any, Callable[[Node], str]] = {
     views.SLICE: _subscript, views.RESHAPE: _reshaped, views.EXPAND_DIMS: _reshaped,
-    views.SQUEEZE: _reshaped, views.TRANSPOSE: lambda node: f".transpose({node.attrs['axes']})",
+    views.SQUEEZE: lambda node: f".squeeze({node.attrs['axes']})",
+    views.TRANSPOSE: lambda node: f".transpose({node.attrs['axes']})",
     CUMSUM: lambda node: f".cumsum({node.attrs['axis']})",
     CUMPROD: lambda node: f".cumprod({node.attrs['axis']})",
 }  # fmt: skip

@@ -207,8 +207,7 @@ class Tensor(OnTape, InPlace, PreparedCalls, ArrayMethods):
         if ours is None:
             return _by_numpy(function, args, kwargs)
         try:
-            result = ours(*args, **kwargs)
-            return wrapped(result) if type(result) is np.ndarray else result
+            return _of_tensors(ours(*args, **kwargs))
         except CaptureError:  # of an argument that only NumPy knows
             if ours is function:
                 raise
@@ -302,6 +301,13 @@ def _collect(leaf: Tensor, g: Any) -> None:
         leaf.grad = Tensor(np.array(g, leaf.dtype).reshape(leaf.shape))
     else:
         leaf.grad = Tensor(leaf.grad.data + g)
+
+
+def _of_tensors(result: Any) -> Any:
+    """A result with Tensors for arrays."""
+    if isinstance(result, (tuple, list)):
+        return map_leaves(_of_tensors, result)
+    return wrapped(result) if type(result) is np.ndarray else result
 
 
 _new: Any = object.__new__  # all attributes are given here

@@ -45,7 +45,8 @@ def cotangents(
         raise GradientError(f"{op.name} has no gradient")
     if op.vjp_all is not None:
         parts = op.vjp_all(g, out, *inputs, **attrs)
-        return [p if w else None for p, w in zip(parts, wanted, strict=True)]
+        each = zip(parts, wanted, inputs, strict=True)
+        return [matched(p, x) if w and p is not None else None for p, w, x in each]
     found: list[Any] = []
     rules = op.vjp
     for k, want in enumerate(wanted):

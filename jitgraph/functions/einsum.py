@@ -69,6 +69,10 @@ def _diagonals(x: Any, letters: str) -> tuple[Any, str]:
             i = letters.index(letter)
             j = letters.index(letter, i + 1)
             n = int(x.shape[i])
+            if n != int(x.shape[j]):
+                raise ShapeError(
+                    f"einsum: the letter {letter!r} stands for sizes {n} and {int(x.shape[j])}"
+                )
             x = moveaxis(x, (i, j), (-2, -1))
             x = reshape(x, (*x.shape[:-2], n * int(x.shape[-1])))[..., :: n + 1]
             letters = letters[:i] + letters[i + 1 : j] + letters[j + 1 :] + letter

@@ -214,8 +214,10 @@ def nan_to_num(
     if not copy:
         raise CaptureError("nan_to_num: copy=False, which writes to the array, is not captured")
     x = array(x)
+    if x.dtype.kind == "c":
+        raise CaptureError("nan_to_num of complex numbers is not captured")
     if x.dtype.kind != "f":
-        return ew.POSITIVE(x)
+        return ew.CAST(x, dtype=np.dtype(x.dtype))
     info = np.finfo(x.dtype)
     high = float(info.max) if posinf is None else posinf
     low = float(info.min) if neginf is None else neginf
@@ -240,6 +242,8 @@ def imag(val: Any) -> Any:
 def angle(z: Any, deg: bool = False) -> Any:
     """The argument of complex numbers, in radians unless `deg`."""
     z = array(z)
+    if z.dtype.kind in "biu":
+        z = astype(z, np.float64)
     found = ew.ARCTAN2(ew.IMAG(z), ew.REAL(z))
     return found * (180 / np.pi) if deg else found
 

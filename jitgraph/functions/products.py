@@ -59,7 +59,8 @@ def stack(arrays: Sequence[Any], axis: int = 0, out: Any = None) -> Any:
 @implements(np.vstack)
 def vstack(tup: Sequence[Any]) -> Any:
     """Rows, or arrays of rows, one below the other."""
-    return concatenate([array(a) if array(a).ndim > 1 else expand_dims(a, 0) for a in tup])
+    parts = [a if a.ndim else expand_dims(a, 0) for a in map(array, tup)]
+    return concatenate([p if p.ndim > 1 else expand_dims(p, 0) for p in parts])
 
 
 @implements(np.hstack)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -90,8 +91,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     a = array(a)
     if not isinstance(repeats, (int, np.integer, SymbolicInt)):
         raise CaptureError("repeat: counts that differ are not captured")
-    if axis is None:
-        a, axis = ravel(a), 0
+    if axis is None or a.ndim == 0:
+        a, axis = ravel(a), 0 if axis is None else axis
     k = normalize_axis("repeat", axis, a.ndim)
     spread = broadcast_to(expand_dims(a, k + 1), (*a.shape[: k + 1], repeats, *a.shape[k + 1 :]))
     return reshape(spread, (*a.shape[:k], a.shape[k] * repeats, *a.shape[k + 1 :]))
@@ -125,12 +126,20 @@ def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = 
     return a
 
 
-@implements(np.diagonal, np.diag)
+@implements(np.diag)
+def _diag(v: Any, k: int = 0) -> Any:
+    """The diagonal of a matrix."""
+    if array(v).ndim != 2:
+        raise CaptureError("diag: a matrix made from its diagonal is not captured")
+    return diagonal(v, k)
+
+
+@implements(np.diagonal)
 def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     """The elements whose two indices differ by `offset`."""
     a = array(a)
     if a.ndim < 2:
-        raise CaptureError("diagonal: a matrix made from its diagonal is not captured")
+        raise ShapeError("diag requires an array of at least two dimensions")
     if (axis1 % a.ndim, axis2 % a.ndim) != (a.ndim - 2, a.ndim - 1):
         a = moveaxis(a, (axis1, axis2), (-2, -1))
     rows, columns = a.shape[-2:]
@@ -261,7 +270,7 @@ def atleast_3d(*arys: Any) -> Any:
 @implements(np.column_stack)
 def column_stack(tup: Sequence[Any]) -> Any:
     """Columns side by side."""
-    parts = [array(a) for a in tup]
+    parts = [_atleast(a, 1) for a in tup]
     return concatenate([p if p.ndim > 1 else expand_dims(p, 1) for p in parts], axis=1)
 
 
@@ -279,7 +288,19 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> tuple[Any, ...]:
     return tuple(broadcast_to(a, shape) for a in arrays)
 
 
-@implements(np.split, np.array_split)
+@implements(np.array_split)
+def _array_split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
+    """Parts along an axis; the first ones are longer by one where the size is no multiple."""
+    if not isinstance(indices_or_sections, (int, np.integer)):
+        return split(ary, indices_or_sections, axis)
+    a, parts = array(ary), int(indices_or_sections)
+    if parts <= 0:
+        raise ValueError("number sections must be larger than 0.")
+    each, longer = divmod(int(a.shape[normalize_axis("split", axis, a.ndim)]), parts)
+    return split(a, [each * n + builtins.min(n, longer) for n in range(1, parts)], axis)
+
+
+@implements(np.split)
 def split(ary: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Parts along an axis, at positions or of equal size."""
     a = array(ary)

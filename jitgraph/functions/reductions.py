@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import CaptureError, DTypeError
 from ..interpreter import apply
 from ..ops import elementwise as ew
 from ..ops import reductions, views
@@ -161,6 +161,15 @@ def argmin(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = False) 
     return _argument(reductions.ARGMIN, a, axis, out, keepdims)
 
 
+def _inexact(name: str, x: Any, dtype: Any) -> Any:
+    """What a mean is taken of: integers as float64, or all in the dtype that is asked for."""
+    if dtype is None:
+        return astype(x, np.float64) if x.dtype.kind in "biu" else x
+    if np.dtype(dtype).kind not in "fc" or (x.dtype.kind == "c" and np.dtype(dtype).kind == "f"):
+        raise CaptureError(f"{name} of {x.dtype} in {np.dtype(dtype)} is not captured")
+    return astype(x, dtype)
+
+
 def _count(x: Any, axis: Any) -> Any:
     shape = x.shape
     return math.prod(
@@ -181,9 +190,7 @@ def mean(
     """Arithmetic mean along axes; integers in float64."""
     if not (out is where is None):
         refuse("mean", out=out, where=where)
-    a = array(a)
-    if dtype is not None or a.dtype.kind in "biu":
-        a = astype(a, dtype or np.float64)
+    a = _inexact("mean", array(a), dtype)
     return reduced(reductions.SUM, a, axis, keepdims) / _count(a, axis)
 
 
@@ -202,9 +209,7 @@ def var(
 ) -> Any:
     """Variance along axes with divisor n - ddof, in two passes as NumPy computes it."""
     refuse("var", out=out, where=where)
-    a = array(a)
-    if dtype is not None or a.dtype.kind in "biu":
-        a = astype(a, dtype or np.float64)
+    a = _inexact("var", array(a), dtype)
     if mean is None or mean is np._NoValue:
         mean = sum(a, axis=axis, keepdims=True) / _count(a, axis)
     if correction is not None and correction is not np._NoValue:

@@ -22,7 +22,7 @@ def _running(op: Op, a: Any, axis: Any, dtype: Any) -> Any:
     if dtype is not None:
         a = astype(a, dtype)
     if axis is None or a.ndim == 0:
-        a, axis = ravel(a), 0
+        a, axis = ravel(a), 0 if axis is None else axis
     found = apply(op, (a,), {"axis": normalize_axis(op.name, axis, a.ndim)})
     return found if dtype is None or found.dtype == np.dtype(dtype) else astype(found, dtype)
 

@@ -217,7 +217,7 @@ def in_zeros(x: Any, *, key: Any, shape: tuple[int, ...]) -> Any:
 
 
 AT: Op = Op(
-    "at", Kind.VIEW, lambda x, *, key: x[key], _not_in_graphs,
+    "slice", Kind.VIEW, lambda x, *, key: x[key], _not_in_graphs,
     (lambda g, out, x, *, key: PLACED(g, key=key, shape=x.shape),), fresh=False,
 )  # fmt: skip
 PLACED: Op = Op(

@@ -88,6 +88,10 @@ DIFFERENT: dict[str, tuple[Callable, Callable]] = {
     "an integer and a float": (
         lambda x: np.where(x > 9, x.astype(int), 1), lambda x: np.where(x > 9, x.astype(int), 1.0),
     ),
+    "zeros of complex numbers": (
+        lambda x: np.where(x > 9, x, np.complex128(complex(1, 0.0))).imag,
+        lambda x: np.where(x > 9, x, np.complex128(complex(1, -0.0))).imag,
+    ),
     "dtypes": (np.sort, lambda x: np.sort(x.astype(np.float32))),
     "shapes": (np.mean, lambda x: np.mean(x[:2])),
     "axes": (lambda x: np.sum(x, axis=0), lambda x: np.sum(x, axis=1)),
@@ -176,6 +180,55 @@ def test_a_rule_goes_with_what_is_wanted() -> None:
                 assert (tensor.grad is not None) == want
                 assert not want or np.array_equal(tensor.grad.data, np.full(X.shape, 0.5))
     assert done["maximum"] == 3
+
+
+def test_a_rule_does_not_serve_cotangents_of_other_dtypes() -> None:
+    def through_real_numbers(x):
+        return (np.real(x) / 1.7).sum()
+
+    def beside_complex_numbers(x):
+        joined = np.concatenate([np.real(x) / 1.7, np.array([1j])])
+        return (joined * (1 + 2j)).real.sum()
+
+    def gradient(function):
+        x = Tensor(np.ones(2, "c16"), requires_grad=True)
+        function(x).backward()
+        return x.grad.data
+
+    with prepared_at_once():
+        gradient(through_real_numbers)
+        np.testing.assert_allclose(gradient(beside_complex_numbers), [1 / 1.7, 1 / 1.7])
+
+
+def test_a_tensor_on_a_numpy_number_is_no_constant() -> None:
+    y = Tensor([1.0, 2.0], requires_grad=True)
+    with prepared_at_once():
+        (np.float32(2) * y).sum().backward()
+        w = Tensor(2.0, requires_grad=True)
+        w.data = w.data - np.float32(0)
+        (w * y).sum().backward()
+    assert w.grad.item() == 3
+
+
+RESULTS: dict[str, Callable] = {
+    "like a Tensor": lambda x: np.zeros(3, like=x),
+    "of arrays as well": lambda x: np.atleast_3d(x, np.ones(2)),
+    "of a list": lambda x: np.meshgrid(x[0], np.arange(2.0)),
+    "named": np.linalg.qr,
+}
+
+
+@pytest.mark.parametrize("name", RESULTS)
+def test_results_are_tensors_before_and_after(name: str) -> None:
+    def kinds() -> list:
+        found = RESULTS[name](Tensor(X))
+        return [type(found), *map(type, found if isinstance(found, (list, tuple)) else [])]
+
+    before = kinds()
+    assert Tensor in before and np.ndarray not in before
+    with prepared_at_once():
+        for _ in range(2):
+            assert kinds() == before
 
 
 def test_cotangents_of_a_batch_go_by_the_rules_themselves() -> None:

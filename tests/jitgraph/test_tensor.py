@@ -1,12 +1,14 @@
 """Dynamic mode: the tape, and the mistakes people make first."""
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 import jitgraph
 from jitgraph import Tensor, manual_seed, no_grad, ones, randn, tensor
+from support import assert_same
 
 
 def test_the_four_lines_every_tutorial_opens_with() -> None:
@@ -184,3 +186,38 @@ def test_what_numpy_tells_of_arrays_needs_no_gradient() -> None:
     assert [k.tolist() for k in np.nonzero(x)] == [[0, 0, 1], [0, 1, 0]]
     with pytest.raises(jitgraph.GradientError, match=r"np\.unwrap has no gradient rule"):
         np.unwrap(x)
+
+
+ONE, TWO = np.array(1.0), np.array([1.5, 2.0])
+AS_NUMPY: dict[str, Callable] = {
+    "angle of flags": lambda t: np.angle(t(np.array([True, False]))),
+    "array_split": lambda t: np.array_split(t(np.arange(10.0)), 4)[1],
+    "array_split at the end": lambda t: np.array_split(t(np.arange(10.0)), 4)[3],
+    "column_stack of numbers": lambda t: np.column_stack([t(ONE), t(ONE)]),
+    "cumsum of a number": lambda t: np.cumsum(t(ONE), axis=0),
+    "cumsum along no axis": lambda t: np.cumsum(t(ONE), axis=1),
+    "diag above": lambda t: np.diag(t(np.arange(9.0).reshape(3, 3)), k=1),
+    "diag of a stack": lambda t: np.diag(t(np.ones((2, 2, 2)))),
+    "diag of a vector": lambda t: np.diag(t(TWO)),
+    "diagonal of a vector": lambda t: np.diagonal(t(TWO)),
+    "einsum along other sizes": lambda t: np.einsum("ii->i", t(np.ones((2, 3)))),
+    "mean as an integer": lambda t: np.mean(t(TWO), dtype=np.int32),
+    "nan_to_num of complex": lambda t: np.nan_to_num(t(np.array([complex(np.nan, np.inf)]))),
+    "nan_to_num of flags": lambda t: np.nan_to_num(t(np.array([True]))),
+    "repeat of a number": lambda t: np.repeat(t(ONE), 2, axis=0),
+    "var of integers": lambda t: np.var(t(np.array([1, 2, 4]))),
+    "vstack of numbers": lambda t: np.vstack([t(ONE), t(ONE)]),
+}
+
+
+@pytest.mark.parametrize("name", AS_NUMPY)
+def test_numpys_functions_give_what_numpy_gives(name: str) -> None:
+    try:
+        expected = AS_NUMPY[name](lambda a: a)
+    except ValueError as error:
+        with pytest.raises(ValueError) as caught:
+            AS_NUMPY[name](Tensor)
+        assert isinstance(caught.value, jitgraph.AxisError) or type(error) is ValueError
+        return
+    found = AS_NUMPY[name](Tensor)
+    assert_same(found.data, expected)
