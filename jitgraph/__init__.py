@@ -5,12 +5,14 @@ machine code; Tensors run the same operations one by one and record a dynamic gr
 """
 
 import importlib
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 from jitgraph_codegen.threads import get_num_threads, set_num_threads
 
 from . import functions as _functions
-from . import prepared, preparing, random
+from . import prepared, random
 from .checkpoints import load, load_metadata, save
 from .compile import CacheInfo, CompiledFunction, RecompileWarning, compile
 from .control import cond, fori_loop, map, scan, while_loop
@@ -60,7 +62,13 @@ from .transforms import (
 )  # fmt: skip
 from .version import __version__
 
-prepared.register(preparing.prepare_call, preparing.prepare_rule)
+
+def _preparing(name: str) -> Callable[..., Any]:
+    """A function of `preparing`, which is imported when something is met often."""
+    return lambda *what: getattr(importlib.import_module("jitgraph.preparing"), name)(*what)
+
+
+prepared.register(_preparing("prepare_call"), _preparing("prepare_rule"))
 
 _PARTS = ("data", "nn", "numpy", "optim")  # imported when they are asked for
 

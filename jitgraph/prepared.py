@@ -113,7 +113,7 @@ def gradients(
         elif kind is int or kind is float or kind is bool:
             signature += kind, x or repr(x)
         elif isinstance(x, _NUMBERS):  # of a Tensor as well
-            signature += kind, repr(x), source is not x and source.requires_grad
+            signature += kind, x.tobytes(), source is not x and source.requires_grad
         else:
             return None
     signature += attrs.values()
@@ -148,7 +148,7 @@ def _tell(tensor: type, values: Iterable[Any], signature: list[Any]) -> bool:
             if not _tell(tensor, value, signature):
                 return False
         elif isinstance(value, _NUMBERS):
-            signature += kind, repr(value)
+            signature += kind, value.tobytes()
         elif kind is type or isinstance(value, np.dtype):
             signature += kind, value
         else:

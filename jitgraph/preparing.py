@@ -181,7 +181,9 @@ class _Writer:
             self.data[node] = self._bind("c", value)
         for node in self.traced.nodes:
             if node.op is CONSTANT:
-                self.data[node] = self._literal(node.attrs["value"], "c")
+                value = node.attrs["value"]
+                is_numpys = isinstance(value, np.generic)
+                self.data[node] = self._literal(np.asarray(value) if is_numpys else value, "c")
             elif not self._compute(node):
                 return None
         results = [self._result(node) for node in self.traced.results]

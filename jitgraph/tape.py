@@ -124,7 +124,8 @@ def walk_back(
 
 def _leaves_out(where: OnTape) -> bool:
     """Whether there is something that it does not select, and that needs a gradient."""
-    return needs_grad(where._inputs[2]) or not np.all(where._operands[0])
+    chosen = where._operands[0]
+    return needs_grad(where._inputs[2]) or not np.logical_and.reduce(chosen, axis=None)
 
 
 class _Selecting:
@@ -136,7 +137,10 @@ class _Selecting:
 
     def __init__(self, walked: Sequence[Any], results: Iterable[Any]) -> None:
         self.sensitive: set[Any] = set()
-        if not any(t._maker is WHERE and _leaves_out(t) for t in walked):
+        wheres = [t for t in walked if t._maker is WHERE]
+        if not wheres or not any(type(t._maker) is Op and is_nonlinear(t._maker) for t in walked):
+            return
+        if not any(map(_leaves_out, wheres)):
             return
         for tensor in reversed(walked):
             op = tensor._maker

@@ -1,16 +1,25 @@
-"""Matrix products in entry stubs: calls of CBLAS."""
+"""Matrix products in entry stubs: calls of CBLAS, and of the kernel for smaller matrices."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from llvmlite import ir
 
 from .blas import DTYPES
+from .matrix_kernel import name as kernel_name
+from .matrix_kernel import tile
 from .native import Matrix, Product
 from .stub import I32, I64, StubBuilder, number
 
 _BY_ROWS, _AS_IT_IS, _TRANSPOSED = 101, 111, 112  # CBLAS's order and transpositions
 _LARGE = 1 << 18  # multiplications that other threads of the interpreter may run beside
+_LONGEST, _LONGEST_SHARED = 256, 1024  # inner sizes for the kernel, alone and by several threads
+_NARROW = 192  # columns of x read across, of which more inner ones are at hand
+_FEWEST_ROWS = 16  # that make up for packing columns
+_HIGH, _LOW = 384, 64  # rows by which parts are cut
+Launch = Callable[[str, ir.Value, ir.Value, ir.Value, ir.Value], None]
 _REAL = {"float32": ir.FloatType(), "float64": ir.DoubleType()}
 
 
@@ -20,12 +29,81 @@ def product_sizes(step: Product) -> list[str]:
     return [*of_matrices, *step.stack, step.rows, step.inner, step.columns]
 
 
-def multiply(stub: StubBuilder, step: Product) -> None:
-    """The product, by one call of BLAS for each matrix of a stack."""
+def multiply(stub: StubBuilder, step: Product, launch: Launch, threads: ir.Value) -> None:
+    """The product, by the kernel or by one call of BLAS for each matrix of a stack.
+
+    launch: emits the launch of a kernel by name, see `entry`.  threads: how many may share it.
+    """
     b = stub.builder
     work = number(1)
     for text in (*step.stack, step.rows, step.inner, step.columns):
         work = b.mul(work, stub.expression(text))
+    if step.routine != "gemm" or len(step.stack) > 2 or tile(step.dtype) is None:
+        _by_blas(stub, step, work)
+        return
+    by_kernel, by_blas, after = (
+        stub.function.append_basic_block(name) for name in ("by_kernel", "by_blas", "multiplied")
+    )
+    b.cbranch(_suits_kernel(stub, step, threads), by_kernel, by_blas)
+    b.position_at_end(by_kernel)
+    _by_kernel(stub, step, work, launch, threads)
+    b.branch(after)
+    b.position_at_end(by_blas)
+    _by_blas(stub, step, work)
+    b.branch(after)
+    b.position_at_end(after)
+
+
+def _suits_kernel(stub: StubBuilder, step: Product, threads: ir.Value) -> ir.Value:
+    """Whether rows are short enough to be at their best without packing x, and enough to pack y."""
+    b = stub.builder
+    rows, inner = stub.expression(step.rows), stub.expression(step.inner)
+    long = b.icmp_signed(">", threads, number(1))
+    if step.x.crossed:
+        long = b.or_(long, b.icmp_signed("<=", rows, number(_NARROW)))
+    longest = b.select(long, number(_LONGEST_SHARED), number(_LONGEST))
+    short = b.icmp_signed("<=", inner, longest)
+    return b.and_(short, b.icmp_signed(">=", rows, number(_FEWEST_ROWS)))
+
+
+def _by_kernel(
+    stub: StubBuilder, step: Product, work: ir.Value, launch: Launch, threads: ir.Value
+) -> None:
+    b, shape = stub.builder, tile(step.dtype)
+    assert shape is not None
+    rows, inner, columns = map(stub.expression, (step.rows, step.inner, step.columns))
+    itemsize = number(np.dtype(step.dtype).itemsize)
+    buffers = [
+        b.add(stub.data[m.array], b.mul(stub.expression(m.offset), itemsize))
+        for m in (step.x, step.y)
+    ]
+    high = b.select(b.icmp_signed(">=", rows, number(_HIGH)), number(_HIGH // 2), number(_LOW))
+    height = b.select(b.icmp_signed(">", threads, number(1)), high, rows)
+    parts_down = b.sdiv(b.sub(b.add(rows, height), number(1)), height)
+    width = number(shape.columns)
+    parts_along = b.sdiv(b.sub(b.add(columns, width), number(1)), width)
+    stack = [number(1)] * (2 - len(step.stack)) + list(map(stub.expression, step.stack))
+    steps = [
+        distance
+        for m in (step.x, step.y)
+        for distance in ([number(0)] * (2 - len(m.stack)) + list(map(stub.expression, m.stack)))
+    ]
+    sizes = [
+        rows, inner, columns, *_down_and_along(stub, step.x), *_down_and_along(stub, step.y),
+        height, parts_down, parts_along, stack[1], *steps,
+    ]  # fmt: skip
+    extent = b.mul(b.mul(stack[0], stack[1]), b.mul(parts_down, parts_along))
+    arrays = stub.array_of([*buffers, stub.data[step.result]])
+    launch(kernel_name(step.dtype), arrays, stub.array_of(sizes), extent, work)
+
+
+def _down_and_along(stub: StubBuilder, matrix: Matrix) -> tuple[ir.Value, ir.Value]:
+    distance = stub.expression(matrix.step)
+    return (number(1), distance) if matrix.crossed else (distance, number(1))
+
+
+def _by_blas(stub: StubBuilder, step: Product, work: ir.Value) -> None:
+    b = stub.builder
     large, small, after = (
         stub.function.append_basic_block(name) for name in ("large", "small", "after")
     )

@@ -58,7 +58,7 @@ from .process import (
 )
 from .recycling import SMALLEST
 from .stub import ENTRY, I32, I64, StubBuilder, number, sharing_function
-from .threads import PARALLEL_WORK
+from .threads import PARALLEL_WORK, THREADS
 
 LARGEST_INT = 1 << 15  # arithmetic of larger numbers might leave 64 bits
 
@@ -323,7 +323,7 @@ class _Stub(StubBuilder):
             case Same():
                 self.data[step.name] = self.data[step.array]
             case Product():
-                multiply(self, step)
+                multiply(self, step, self._launch, self._threads())
             case Loop():
                 self._repeat(step)
             case Branch():
@@ -450,6 +450,12 @@ class _Stub(StubBuilder):
         b.call(self.pointer(kernel, KERNEL), [buffers, sizes, number(0), extent])
         b.branch(after)
         b.position_at_end(after)
+
+    def _threads(self) -> ir.Value:
+        """How many threads may share a launch."""
+        if not self.parallel:
+            return number(1)
+        return self.load(self.symbol("pool"), THREADS, I64)
 
     def _make(self, step: Make) -> None:
         b = self.builder

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from . import blas
+from . import blas, matrix_kernel
 
 # Byte offsets, checked against this interpreter and this NumPy by `is_supported`.
 HEAD = object.__basicsize__  # the value of a float or NumPy scalar, and an array's data, follow it
@@ -46,7 +46,7 @@ def addresses() -> Mapping[str, int]:
     found["PyArray_NewFromDescr"], found["PyArray_Return"] = table[NEW_FROM_DESCR], table[RETURN]
     found["PyArray_Type"] = id(np.ndarray)
     found["exception"] = id(Exception)
-    found |= blas.addresses()
+    found |= {**blas.addresses(), **matrix_kernel.addresses()}
     found["memmove"] = ctypes.cast(ctypes.memmove, ctypes.c_void_p).value or 0
     found["memset"] = ctypes.cast(ctypes.memset, ctypes.c_void_p).value or 0
     for name in SCALARS:

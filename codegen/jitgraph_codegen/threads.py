@@ -286,14 +286,14 @@ class Pool:
     @property
     def threads(self) -> int:
         """How many threads a launch may use, its caller included."""
-        return ctypes.c_int64.from_address(self.memory + _THREADS).value
+        return ctypes.c_int64.from_address(self.memory + THREADS).value
 
     @threads.setter
     def threads(self, count: int) -> None:
-        ctypes.c_int64.from_address(self.memory + _THREADS).value = count
+        ctypes.c_int64.from_address(self.memory + THREADS).value = count
 
 
-_THREADS = 5 * _LINE + 8
+THREADS = 5 * _LINE + 8  # where the pool has how many threads a launch may use
 
 
 def _default_threads() -> int:
