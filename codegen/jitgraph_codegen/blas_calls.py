@@ -16,6 +16,7 @@ from .stub import I32, I64, StubBuilder, number
 _BY_ROWS, _AS_IT_IS, _TRANSPOSED = 101, 111, 112  # CBLAS's order and transpositions
 _LARGE = 1 << 18  # multiplications that other threads of the interpreter may run beside
 _LONGEST, _LONGEST_SHARED = 256, 1024  # inner sizes for the kernel, alone and by several threads
+_MIDDLING = 1 << 19  # elements of x, which is read again from the second cache
 _NARROW = 192  # columns of x read across, of which more inner ones are at hand
 _FEWEST_ROWS = 16  # that make up for packing columns
 _HIGH, _LOW = 384, 64  # rows by which parts are cut
@@ -61,6 +62,7 @@ def _suits_kernel(stub: StubBuilder, step: Product, threads: ir.Value) -> ir.Val
     long = b.icmp_signed(">", threads, number(1))
     if step.x.crossed:
         long = b.or_(long, b.icmp_signed("<=", rows, number(_NARROW)))
+    long = b.and_(long, b.icmp_signed("<", b.mul(rows, inner), number(_MIDDLING)))
     longest = b.select(long, number(_LONGEST_SHARED), number(_LONGEST))
     short = b.icmp_signed("<=", inner, longest)
     return b.and_(short, b.icmp_signed(">=", rows, number(_FEWEST_ROWS)))
