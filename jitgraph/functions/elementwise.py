@@ -171,11 +171,26 @@ def clip(
     low = a_min if a_min is not None else min
     high = a_max if a_max is not None else max
     x = operand(x)
+    if type(low) is int or type(high) is int:
+        low, high = _beyond_dtype(x, low, high)
     if low is not None:
         x = apply(ew.MAXIMUM, (x, operand(low)), {})
     if high is not None:
         x = apply(ew.MINIMUM, (x, operand(high)), {})
     return astype(x, array(x).dtype) if low is None and high is None else x
+
+
+def _beyond_dtype(x: Any, low: Any, high: Any) -> tuple[Any, Any]:
+    """The limits but for integers that no element reaches; None in their place."""
+    dtype = np.dtype(array(x).dtype)
+    if dtype.kind not in "iu":
+        return low, high
+    info = np.iinfo(dtype)
+    if type(low) is int and low <= info.min:
+        low = None
+    if type(high) is int and high >= info.max:
+        high = None
+    return low, high
 
 
 @implements(np.astype)

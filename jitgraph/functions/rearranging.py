@@ -39,6 +39,8 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     shifts = shift if isinstance(shift, (tuple, list)) else (shift,) * len(axes)
     if len(axes) == 1:
         axes = axes * len(shifts)
+    if len(shifts) == 1:
+        shifts = shifts * len(axes)
     moved = a
     for step, k in zip(shifts, axes, strict=True):
         moved = _rolled(moved, step, normalize_axis("roll", k, a.ndim))

@@ -193,6 +193,8 @@ AS_NUMPY: dict[str, Callable] = {
     "angle of flags": lambda t: np.angle(t(np.array([True, False]))),
     "array_split": lambda t: np.array_split(t(np.arange(10.0)), 4)[1],
     "array_split at the end": lambda t: np.array_split(t(np.arange(10.0)), 4)[3],
+    "clip beyond the dtype": lambda t: np.clip(t(np.array([5, 200], "u1")), -1, 300),
+    "clip below, of few bits": lambda t: np.clip(t(np.array([5, -100], "i1")), 0, 300),
     "column_stack of numbers": lambda t: np.column_stack([t(ONE), t(ONE)]),
     "cumsum of a number": lambda t: np.cumsum(t(ONE), axis=0),
     "cumsum along no axis": lambda t: np.cumsum(t(ONE), axis=1),
@@ -205,6 +207,7 @@ AS_NUMPY: dict[str, Callable] = {
     "nan_to_num of complex": lambda t: np.nan_to_num(t(np.array([complex(np.nan, np.inf)]))),
     "nan_to_num of flags": lambda t: np.nan_to_num(t(np.array([True]))),
     "repeat of a number": lambda t: np.repeat(t(ONE), 2, axis=0),
+    "roll along two axes": lambda t: np.roll(t(np.arange(6).reshape(2, 3)), [1], axis=(0, 1)),
     "var of integers": lambda t: np.var(t(np.array([1, 2, 4]))),
     "vstack of numbers": lambda t: np.vstack([t(ONE), t(ONE)]),
 }
