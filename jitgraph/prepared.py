@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from . import config
 from .interpreter import current_trace, is_recording
 from .ops import Op
 from .ops.indexing import AT, PLACED, in_zeros
@@ -69,7 +70,8 @@ class PreparedCalls:
                 if run is not None:
                     try:
                         return run(*values)
-                    except Exception:  # which is raised again in the user's terms
+                    except Exception as error:  # which is raised again in the user's terms
+                        config.log("fallbacks", f"{function.__name__} goes op by op: {error}")
                         return self._carry_out(function, args, kwargs)
         return self._carry_out(function, args, kwargs)
 
@@ -125,7 +127,8 @@ def gradients(
         return None
     try:
         parts: Sequence[Any] = run(g, out, *operands)
-    except Exception:  # which is raised again in the user's terms
+    except Exception as error:  # which is raised again in the user's terms
+        config.log("fallbacks", f"the gradient of {op.name} goes by its own rule: {error}")
         return None
     return parts
 

@@ -375,7 +375,7 @@ def _are_plain(operands: tuple[Any, ...]) -> bool:
 _CONSTANT = frozenset(
     (
         np.allclose, np.argpartition, np.argsort, np.argwhere, np.array2string, np.array_equal,
-        np.array_equiv, np.array_repr, np.array_str, np.bincount, np.can_cast, np.digitize,
+        np.array_equiv, np.array_repr, np.array_str, np.can_cast, np.digitize,
         np.flatnonzero, np.isclose, np.iscomplex, np.iscomplexobj, np.isin, np.isneginf,
         np.isposinf, np.isreal, np.isrealobj, np.lexsort, np.linalg.matrix_rank,
         np.may_share_memory, np.nanargmax, np.nanargmin, np.ndim, np.nonzero, np.result_type,

@@ -87,10 +87,10 @@ def _code(dtype: str) -> LinkedCode:
     assert found is not None
     here = Path(__file__)
     key = store.key("product", dtype, machine_name(), store.fingerprint(here.parent, [here.name]))
-    kept = store.read(key, "threads")
+    kept = store.read(key, "product")
     data = object_code(_Builder(dtype, found).text()) if kept is None else kept[1]
     if kept is None:
-        store.write(key, "threads", {}, data)
+        store.write(key, "product", {}, data)
     return LinkedCode(data, name(dtype), {})
 
 

@@ -32,7 +32,7 @@ def folder() -> Path:
     return path
 
 
-KINDS = (".kernel", ".program", ".entry", ".threads")
+KINDS = (".kernel", ".program", ".entry", ".threads", ".product")
 
 
 def key(*parts: str) -> str:

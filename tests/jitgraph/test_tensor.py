@@ -186,6 +186,8 @@ def test_what_numpy_tells_of_arrays_needs_no_gradient() -> None:
     assert [k.tolist() for k in np.nonzero(x)] == [[0, 0, 1], [0, 1, 0]]
     with pytest.raises(jitgraph.GradientError, match=r"np\.unwrap has no gradient rule"):
         np.unwrap(x)
+    with pytest.raises(jitgraph.GradientError, match=r"np\.bincount has no gradient rule"):
+        np.bincount(np.array([0, 1]), weights=x[0])
 
 
 ONE, TWO = np.array(1.0), np.array([1.5, 2.0])
