@@ -142,7 +142,8 @@ def diagonal(a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     a = array(a)
     if a.ndim < 2:
         raise ShapeError("diag requires an array of at least two dimensions")
-    if (axis1 % a.ndim, axis2 % a.ndim) != (a.ndim - 2, a.ndim - 1):
+    axis1, axis2 = (normalize_axis("diagonal", k, a.ndim) for k in (axis1, axis2))
+    if (axis1, axis2) != (a.ndim - 2, a.ndim - 1):
         a = moveaxis(a, (axis1, axis2), (-2, -1))
     rows, columns = a.shape[-2:]
     row, column = (0, offset) if offset >= 0 else (-offset, 0)

@@ -203,6 +203,8 @@ AS_NUMPY: dict[str, Callable] = {
     "diag above": lambda t: np.diag(t(np.arange(9.0).reshape(3, 3)), k=1),
     "diag of a stack": lambda t: np.diag(t(np.ones((2, 2, 2)))),
     "diag of a vector": lambda t: np.diag(t(TWO)),
+    "diagonal along no axis": lambda t: np.diagonal(t(np.eye(2)), 0, 2, 1),
+    "diagonal along one axis twice": lambda t: np.diagonal(t(np.eye(2)), 0, 1, 1),
     "diagonal of a vector": lambda t: np.diagonal(t(TWO)),
     "einsum along other sizes": lambda t: np.einsum("ii->i", t(np.ones((2, 3)))),
     "mean as an integer": lambda t: np.mean(t(TWO), dtype=np.int32),
